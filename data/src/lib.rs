@@ -1,0 +1,1 @@
+//! Sources (images, tables, toys), splits, normalisation, augmentation, batches, image filters.

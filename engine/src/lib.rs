@@ -1,0 +1,1 @@
+//! Makes a graph run: plan, memory, kernels per instruction set, worker threads.

@@ -1,0 +1,1 @@
+//! Trains, explains and maps neural networks on images, rasters, tables and text.

@@ -1,0 +1,2 @@
+//! The `graticule` binary.
+fn main() {}

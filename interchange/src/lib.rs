@@ -1,0 +1,1 @@
+//! Safetensors and the self-describing model file.

@@ -1,0 +1,1 @@
+//! Layers, activations, losses, metrics, optimizers, schedules, initialisers, regularisers.

@@ -1,0 +1,1 @@
+//! The training loop, callbacks, checkpoints, run folder, trackers, tuning.
