@@ -1,0 +1,71 @@
+//! Reverse-mode differentiation of any directed acyclic graph (curriculum rows L18, O14, O15).
+
+use std::collections::{HashMap, HashSet};
+
+use crate::{GraphError, Symbol, topological};
+
+/// New nodes that compute ∂`loss`/∂`x` for each `x` in `with_respect_to`: parameters or inputs.
+///
+/// Walks from the loss back, one node at a time: a node's gradient is the sum over its readers of
+/// their rules ([`crate::Operation::gradient`]). A symbol that the loss does not depend on gets zeros.
+///
+/// ```
+/// use graticule_graph::{Symbol, differentiate, interpret::evaluate};
+/// // dz/dt of z = x²y − y² with x = t², y = 2t is 10t⁴ − 8t (row X27).
+/// let t = Symbol::parameter("t", [], Default::default());
+/// let (x, y) = (t.mul(&t)?, t.affine(2.0, 0.0)?);
+/// let z = x.mul(&x)?.mul(&y)?.sub(&y.mul(&y)?)?;
+/// let slope = differentiate(&z, &[t.clone()])?;
+/// let at_3 = ndarray::arr0(3.0).into_dyn();
+/// assert_eq!(evaluate(&slope, &[(&t, at_3)], 1)?[0][[]], 10.0 * 81.0 - 24.0);
+/// # Ok::<(), graticule_graph::GraphError>(())
+/// ```
+///
+/// # Errors
+/// [`GraphError::LossNotScalar`]; [`GraphError::NoGradient`] when an op on the way has no rule.
+pub fn differentiate(loss: &Symbol, with_respect_to: &[Symbol]) -> Result<Vec<Symbol>, GraphError> {
+    if loss.shape().rank() != 0 {
+        return Err(GraphError::LossNotScalar {
+            found: loss.shape().to_string(),
+        });
+    }
+    let order = topological(std::slice::from_ref(loss));
+    let on_the_way = dependents(&order, with_respect_to);
+    let mut gradients: HashMap<u64, Symbol> = HashMap::new();
+    gradients.insert(loss.id(), Symbol::constant(1.0, []));
+    for node in order.iter().rev().filter(|n| on_the_way.contains(&n.id())) {
+        let Some(gradient) = gradients.get(&node.id()).cloned() else {
+            continue;
+        };
+        for (position, input) in node.inputs().iter().enumerate() {
+            if !on_the_way.contains(&input.id()) {
+                continue;
+            }
+            if let Some(part) = node.op().gradient(node, &gradient, position)? {
+                let total = match gradients.remove(&input.id()) {
+                    Some(sum) => sum.add(&part)?,
+                    None => part,
+                };
+                gradients.insert(input.id(), total);
+            }
+        }
+    }
+    with_respect_to
+        .iter()
+        .map(|x| match gradients.get(&x.id()) {
+            Some(gradient) => Ok(gradient.clone()),
+            None => Symbol::constant(0.0, []).broadcast_like(x),
+        })
+        .collect()
+}
+
+/// The nodes of `order` that depend on one of `roots`, the roots included.
+fn dependents(order: &[Symbol], roots: &[Symbol]) -> HashSet<u64> {
+    let mut found: HashSet<u64> = roots.iter().map(Symbol::id).collect();
+    for node in order {
+        if node.inputs().iter().any(|i| found.contains(&i.id())) {
+            found.insert(node.id());
+        }
+    }
+    found
+}
