@@ -88,7 +88,7 @@ impl Conv2dSizes {
     }
 }
 
-fn rank4<'a>(op: &str, what: &str, shape: &'a Shape, meaning: &str) -> Result<[usize; 4], GraphError> {
+fn rank4(op: &str, what: &str, shape: &Shape, meaning: &str) -> Result<[usize; 4], GraphError> {
     <[usize; 4]>::try_from(&shape[..])
         .map_err(|_| GraphError::shape(op, format!("{what} must be {meaning}, found {shape}")))
 }

@@ -127,7 +127,7 @@ impl Window {
             }
             _ => {
                 let value = (size as f64 - reach as f64 + padding as f64) / stride as f64 + 1.0;
-                let around = if padding % 2 == 0 {
+                let around = if padding.is_multiple_of(2) {
                     format!("2·{}", padding / 2)
                 } else {
                     padding.to_string()
