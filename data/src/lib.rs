@@ -1,1 +1,3 @@
 //! Sources (images, tables, toys), splits, normalisation, augmentation, batches, image filters.
+
+pub mod filter;

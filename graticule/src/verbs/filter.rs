@@ -1,0 +1,190 @@
+//! `graticule filter`: the image operations of the decks on one picture (rows I1–I14, I20).
+
+mod parse;
+mod picture;
+mod steps;
+
+use std::path::{Path, PathBuf};
+
+use clap::ValueEnum;
+use data::filter::{PadValue, Padding, Window};
+use ndarray::Array2;
+use serde::Serialize;
+
+use crate::error::{Failure, Outcome};
+use crate::output::Output;
+use picture::Grey;
+use steps::Step;
+
+const HELP: &str = "\
+Values are 0 (black) to 255 (white). What leaves that range is cut off, unless --signed or --stretch maps it.
+Steps run in this order: kernels as they are given, then --matrix.
+
+Examples:
+  graticule filter photo.jpg --kernel edge3
+  graticule filter photo.jpg --kernel gaussian --sigma 5 --size 30 --pad-value mirror -o soft.png
+  graticule filter photo.jpg --matrix \"-1 0 1; -1 0 1; -1 0 1\" --padding valid --signed";
+
+/// Apply image operations to a picture: edges, blur, sharpening, any kernel of your own
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// The picture: PNG, JPEG or TIFF
+    image: PathBuf,
+    /// A named operation; give it several times for a chain
+    #[arg(long, short, value_enum, value_name = "NAME")]
+    kernel: Vec<Name>,
+    /// A kernel of your own: rows divided by `;`, weights by blanks or commas
+    #[arg(long, value_name = "ROWS", value_parser = parse::matrix, allow_hyphen_values = true)]
+    matrix: Option<Array2<f32>>,
+    /// Side of the window, in pixels [default: 3; for gaussian 6 sigma]
+    #[arg(long, value_name = "N")]
+    size: Option<usize>,
+    /// Width of the Gaussian, in pixels
+    #[arg(long, value_name = "S", default_value_t = 2.0, allow_negative_numbers = true)]
+    sigma: f32,
+    /// Turn kernels by 180° (convolution)
+    #[arg(long, conflicts_with = "correlate")]
+    convolve: bool,
+    /// Take kernels as they are written (cross-correlation); the default
+    #[arg(long)]
+    correlate: bool,
+    /// How far a window may reach over the border: valid, same, full or a count of pixels [default: same]
+    #[arg(long, value_parser = parse::padding)]
+    padding: Option<Padding>,
+    /// What stands there: zero, mirror or a value
+    #[arg(long, value_parser = parse::pad_value, default_value = "zero", allow_negative_numbers = true)]
+    pad_value: PadValue,
+    /// Pixels between two window positions
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    stride: usize,
+    /// Show negative values: 0 becomes grey 128, the strongest value just fits
+    #[arg(long, conflicts_with = "stretch")]
+    signed: bool,
+    /// Show the whole range of values: the smallest becomes black, the largest white
+    #[arg(long)]
+    stretch: bool,
+    /// The picture to write (PNG, JPEG or TIFF) [default: beside the input, named after the operation]
+    #[arg(long, short, value_name = "OUT")]
+    output: Option<PathBuf>,
+    /// Replace the output if it exists
+    #[arg(long)]
+    force: bool,
+}
+
+/// The operations that have a name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Name {
+    /// The picture itself
+    Identity,
+    /// [1 0 -1; 0 0 0; -1 0 1]
+    #[value(alias = "edge1")]
+    Edge,
+    /// [0 1 0; 1 -4 1; 0 1 0]
+    Edge2,
+    /// [-1 -1 -1; -1 8 -1; -1 -1 -1]
+    Edge3,
+    /// [0 -1 0; -1 5 -1; 0 -1 0]
+    Sharpen,
+    /// 1/16 [1 2 1; 2 4 2; 1 2 1]
+    Gaussian3,
+    /// Gaussian blur with --sigma and --size
+    Gaussian,
+    /// [-1 0 1] in three rows: vertical edges
+    Prewitt,
+    /// Horizontal edges
+    PrewittHorizontal,
+    /// Vertical edges with a heavier middle row
+    Sobel,
+    /// Horizontal edges with a heavier middle column
+    SobelHorizontal,
+    /// [0 -1 0; -1 4 -1; 0 -1 0]
+    Laplacian,
+}
+
+/// What `--json` prints.
+#[derive(Debug, Serialize)]
+struct Report<'a> {
+    input: &'a Path,
+    input_size: [usize; 3],
+    steps: Vec<String>,
+    output: &'a Path,
+    output_size: [usize; 3],
+    /// Smallest and largest value before they are made into greys.
+    range: [f32; 2],
+    grey: Grey,
+}
+
+/// Runs the verb.
+pub fn run(args: Args, out: &Output) -> Outcome {
+    let steps = args.steps()?;
+    let target = args.target(&steps);
+    picture::check_target(&target, args.force)?;
+    let mut image = picture::read(&args.image, out)?;
+    let input_size = image.dim();
+    for step in &steps {
+        image = step.apply(image).map_err(|error| Failure::from(error).at(step.to_string()))?;
+    }
+    let range = picture::range(&image);
+    let grey = args.grey();
+    picture::write(&picture::to_bytes(&image, range, grey), &target)?;
+    let report = Report {
+        input: &args.image,
+        input_size: input_size.into(),
+        steps: steps.iter().map(ToString::to_string).collect(),
+        output: &target,
+        output_size: image.dim().into(),
+        range,
+        grey,
+    };
+    report.tell(out)
+}
+
+impl Report<'_> {
+    fn tell(&self, out: &Output) -> Outcome {
+        let size = |[height, width, channels]: [usize; 3]| format!("{height} × {width} × {channels}");
+        out.line(format!("input   {}  {}", size(self.input_size), self.input.display()))?;
+        out.line(format!("steps   {}", self.steps.join(", ")))?;
+        out.line(format!("values  {} to {}, {}", self.range[0], self.range[1], self.grey))?;
+        out.line(format!("output  {}  {}", size(self.output_size), self.output.display()))?;
+        out.object(self)
+    }
+}
+
+impl Args {
+    fn window(&self) -> Window {
+        Window { padding: self.padding.unwrap_or_default(), pad_value: self.pad_value, stride: self.stride }
+    }
+
+    fn grey(&self) -> Grey {
+        match (self.signed, self.stretch) {
+            (true, _) => Grey::Signed,
+            (_, true) => Grey::Stretch,
+            _ => Grey::Clamp,
+        }
+    }
+
+    fn steps(&self) -> Outcome<Vec<Step>> {
+        let window = self.window();
+        let mut steps: Vec<Step> = self.kernel.iter().map(|&name| self.named(name)).collect();
+        if let Some(weights) = &self.matrix {
+            let weights = weights.clone();
+            steps.push(Step::Kernel { name: "matrix".into(), weights, convolve: self.convolve, window });
+        }
+        if steps.is_empty() {
+            return Err(Failure::usage("no operation was asked for")
+                .help("name one, such as `--kernel edge3`, or give a kernel with `--matrix \"0 1 0; 1 -4 1; 0 1 0\"`")
+                .help("`graticule filter --help` lists them all"));
+        }
+        Ok(steps)
+    }
+
+    /// The output file: as asked, else `STEM-STEP.png` beside the input.
+    fn target(&self, steps: &[Step]) -> PathBuf {
+        self.output.clone().unwrap_or_else(|| {
+            let stem = self.image.file_stem().unwrap_or_default().to_string_lossy();
+            let names: Vec<_> = steps.iter().map(Step::name).collect();
+            self.image.with_file_name(format!("{stem}-{}.png", names.join("-")))
+        })
+    }
+}

@@ -1,0 +1,35 @@
+//! The verbs of the binary, one file each.
+//!
+//! A verb's file has `pub struct Args` (its flags; the doc comment is its help, `after_help` an example)
+//! and `pub fn run(args: Args, out: &Output) -> Outcome`.
+
+use clap::Subcommand;
+
+use crate::error::Outcome;
+use crate::output::Output;
+
+macro_rules! verbs {
+    ($($variant:ident => $module:ident,)+) => {
+        $(pub mod $module;)+
+
+        /// What the user asks for.
+        #[derive(Debug, Subcommand)]
+        pub enum Verb {
+            $(#[allow(missing_docs)] $variant($module::Args),)+
+        }
+
+        impl Verb {
+            /// Runs the verb to its end.
+            pub fn run(self, out: &Output) -> Outcome {
+                match self {
+                    $(Verb::$variant(args) => $module::run(args, out),)+
+                }
+            }
+        }
+    };
+}
+
+// One line a verb, in the order of `graticule --help`.
+verbs! {
+    Filter => filter,
+}
