@@ -1,0 +1,46 @@
+//! Figures as SVG text: plain numbers in, one self-contained `<svg>` out.
+//!
+//! Every figure reads on light and dark paper, escapes its labels, skips numbers that are not finite and says so
+//! below the picture, and shows "no data" where nothing is left to draw.
+
+mod axes;
+mod confusion;
+mod heatmap;
+mod line;
+mod scatter;
+mod ticks;
+
+pub use confusion::confusion_matrix;
+pub use heatmap::{Heatmap, heatmap};
+pub use line::{LineChart, Mark, Series, Style, line_chart};
+pub use scatter::{Scatter, predicted_against_true, scatter};
+
+/// Whether a figure can place `value`: finite and far enough from overflow for axis arithmetic.
+fn drawable(value: f64) -> bool {
+    value.is_finite() && value.abs() <= 1e300
+}
+
+/// The remark for `count` points that could not be drawn.
+fn skipped_note(count: usize, why: &str) -> Option<String> {
+    match count {
+        0 => None,
+        1 => Some(format!("1 point is not drawn ({why}).")),
+        _ => Some(format!(
+            "{} points are not drawn ({why}).",
+            thousands(count as u64)
+        )),
+    }
+}
+
+/// A count with thin spaces between its thousands.
+fn thousands(count: u64) -> String {
+    let digits = count.to_string();
+    let mut out = String::new();
+    for (i, c) in digits.chars().enumerate() {
+        if i > 0 && (digits.len() - i).is_multiple_of(3) {
+            out.push('\u{2009}');
+        }
+        out.push(c);
+    }
+    out
+}
