@@ -1,0 +1,108 @@
+use graph::ops::{Conv2d, MatMul, Window};
+use graph::{Binding, Scope, Shape, Symbol};
+
+use crate::model::{Model, summary};
+
+fn conv(x: &Symbol, filters: usize, kernel: usize, stride: usize) -> Symbol {
+    let _layer = Scope::enter("conv2d", None);
+    let w = Symbol::parameter(
+        "weight",
+        [kernel, kernel, x.shape()[3], filters],
+        Default::default(),
+    );
+    let b = Symbol::parameter("bias", [filters], Default::default());
+    let window = Window {
+        stride: [stride; 2],
+        ..Window::default()
+    };
+    let y = Symbol::apply(Conv2d { window, groups: 1 }, &[x, &w]).unwrap();
+    let y = y.add(&b).unwrap();
+    let _inner = Scope::enter("relu", None);
+    y.unary(graph::ops::UnaryKind::Relu).unwrap()
+}
+
+fn dense(x: &Symbol, units: usize) -> Symbol {
+    let _layer = Scope::enter("dense", None);
+    let w = Symbol::parameter("weight", [x.shape()[1], units], Default::default());
+    let b = Symbol::parameter("bias", [units], Default::default());
+    let y = Symbol::apply(MatMul::default(), &[x, &w]).unwrap();
+    y.add(&b).unwrap()
+}
+
+#[test]
+fn x15_conv_layer_row() {
+    let x = Symbol::input("image", [32, 32, 3]);
+    let model = Model::new("one", &x, &conv(&x, 6, 5, 1)).unwrap();
+    let table = summary(&model, &Binding::batch(1)).unwrap();
+    let row = &table.layers[1];
+    assert_eq!((row.name.as_str(), row.kind.as_str()), ("conv2d", "conv2d"));
+    assert_eq!(row.output_shape, [1, 28, 28, 6]);
+    assert_eq!(row.parameters, 456);
+    assert_eq!(row.macs, 28 * 28 * 450 * 6 / 6);
+    assert_eq!(row.flops, 2 * row.macs + 2 * 28 * 28 * 6);
+    assert_eq!(row.receptive_field, Some([5, 5]));
+}
+
+#[test]
+fn x22_two_dense_layers() {
+    let x = Symbol::input("x", [28 * 28 * 3]);
+    let model = Model::new("mlp", &x, &dense(&dense(&x, 1000), 1000)).unwrap();
+    let table = summary(&model, &Binding::batch(1)).unwrap();
+    assert_eq!(table.parameters, 3_354_000);
+    assert_eq!(table.macs, 3_352_000);
+    assert_eq!(table.layers[2].name, "dense_1");
+    assert_eq!(table.layers[2].receptive_field, None);
+}
+
+#[test]
+fn x21_macs_and_flops_stand_apart_and_scale_with_the_batch() {
+    let x = Symbol::input("x", [10]);
+    let model = Model::new("linear", &x, &dense(&x, 4)).unwrap();
+    let one = summary(&model, &Binding::batch(1)).unwrap();
+    let eight = summary(&model, &Binding::batch(8)).unwrap();
+    assert_eq!((one.macs, one.flops), (40, 84));
+    assert_eq!((eight.macs, eight.flops), (320, 672));
+}
+
+#[test]
+fn l27_a_dense_layer_sees_the_whole_image() {
+    let x = Symbol::input("image", [11, 9, 1]);
+    let y = conv(&conv(&x, 4, 3, 2), 4, 3, 1);
+    assert_eq!(y.shape(), &Shape::new(&[1, 3, 2, 4]));
+    let flat = y
+        .reshape(&[graph::ops::Axis::Keep(0), graph::ops::Axis::Rest])
+        .unwrap();
+    let model = Model::new("net", &x, &dense(&flat, 2)).unwrap();
+    let table = summary(&model, &Binding::batch(1)).unwrap();
+    let seen: Vec<_> = table
+        .layers
+        .iter()
+        .map(|r| (r.kind.as_str(), r.receptive_field))
+        .collect();
+    assert_eq!(
+        seen,
+        [
+            ("input", Some([1, 1])),
+            ("conv2d", Some([3, 3])),
+            ("conv2d", Some([7, 7])),
+            ("reshape", Some([7, 7])),
+            ("dense", Some([11, 9])),
+        ]
+    );
+}
+
+#[test]
+fn text_is_aligned() {
+    let x = Symbol::input("image", [32, 32, 3]);
+    let model = Model::new("one", &x, &conv(&x, 6, 5, 1)).unwrap();
+    let text = summary(&model, &Binding::batch(1)).unwrap().to_string();
+    let expected = "\
+layer   kind    output   parameters     MACs    FLOPs  sees
+───────────────────────────────────────────────────────────
+image   input   32×32×3           0        0        0   1×1
+conv2d  conv2d  28×28×6         456  352,800  715,008   5×5
+───────────────────────────────────────────────────────────
+total                           456  352,800  715,008
+456 parameters, 456 trainable, 0 not";
+    assert_eq!(text, expected);
+}
