@@ -159,6 +159,18 @@ impl Symbol {
     }
 }
 
+impl Drop for Node {
+    /// Frees what only this node holds, one node after another: a deep graph must not use up the stack.
+    fn drop(&mut self) {
+        let mut open = std::mem::take(&mut self.inputs);
+        while let Some(symbol) = open.pop() {
+            if let Some(mut node) = Arc::into_inner(symbol.0) {
+                open.append(&mut node.inputs);
+            }
+        }
+    }
+}
+
 fn next_id() -> u64 {
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
@@ -190,4 +202,18 @@ pub fn topological(outputs: &[Symbol]) -> Vec<Symbol> {
         }
     }
     found.into_values().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_very_deep_graph_is_dropped_without_recursion() {
+        let mut x = Symbol::input("x", [1]);
+        for _ in 0..200_000 {
+            x = x.neg().unwrap();
+        }
+        drop(x);
+    }
 }
