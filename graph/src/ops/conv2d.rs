@@ -5,9 +5,10 @@
 //! `x` is `[N, H, W, C]`, `w` is `[KH, KW, C/groups, O]`, `y` is `[N, OH, OW, O]`. The three ops of
 //! this file are each other's gradients, so convolutions can be differentiated any number of times.
 
-use ndarray::{ArrayD, IxDyn};
+use ndarray::ArrayD;
 use serde::{Deserialize, Serialize};
 
+use super::plain::{filled, plain, rank4, shape_of};
 use super::window::{BoundWindow, Window};
 use super::{Cost, Operation, operands};
 use crate::{GraphError, Shape, Symbol};
@@ -88,11 +89,6 @@ impl Conv2dSizes {
     }
 }
 
-fn rank4(op: &str, what: &str, shape: &Shape, meaning: &str) -> Result<[usize; 4], GraphError> {
-    <[usize; 4]>::try_from(&shape[..])
-        .map_err(|_| GraphError::shape(op, format!("{what} must be {meaning}, found {shape}")))
-}
-
 impl Conv2d {
     /// All sizes for an image `[N, H, W, C]` and weights `[KH, KW, C/groups, O]`.
     ///
@@ -118,20 +114,6 @@ impl Conv2d {
             window,
         })
     }
-}
-
-fn filled(output: &Shape, fill: impl FnOnce(&mut [f64])) -> ArrayD<f64> {
-    let mut values = vec![0.0; output.elements()];
-    fill(&mut values);
-    ArrayD::from_shape_vec(IxDyn(output), values).unwrap_or_default()
-}
-
-fn plain(x: &ArrayD<f64>) -> Vec<f64> {
-    x.iter().copied().collect()
-}
-
-fn shape_of(x: &ArrayD<f64>) -> Shape {
-    Shape::new(x.shape())
 }
 
 impl Operation for Conv2d {

@@ -1,13 +1,26 @@
 //! The ops. One file holds all that an op *is*: maths, shape rule, gradient rule, cost and a plain
 //! reference. To add one, write its file and add one line to `registry!` below.
 
+mod batch_norm;
 mod binary;
 mod broadcast;
 mod conv2d;
+mod cross_entropy;
+mod dropout;
+mod gather;
+mod layer_norm;
 mod leaves;
+mod local_response;
+mod locally_connected;
 mod matmul;
+mod normalize;
+mod pad;
+mod plain;
+mod pool;
 mod reduce;
 mod reshape;
+mod resize;
+mod softmax;
 mod unary;
 mod window;
 
@@ -16,13 +29,28 @@ use serde::{Deserialize, Serialize};
 
 use crate::{GraphError, Mode, Shape, Symbol};
 
+pub use batch_norm::BatchNorm;
 pub use binary::{Binary, BinaryKind};
 pub use broadcast::{BroadcastLike, SumLike};
 pub use conv2d::{Conv2d, Conv2dSizes, Conv2dTransposed, Conv2dWeightGradient};
+pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, CrossEntropyTargets};
+pub use dropout::{Dropout, DropoutMask, Keeps, keeps};
+pub use gather::{Gather, GatherGradient};
+pub use layer_norm::{LayerNorm, LayerNormInputGradient, LayerNormSums};
 pub use leaves::{Constant, Init, Input, Parameter};
+pub use local_response::{LocalResponseNorm, LocalResponseNormGradient};
+pub use locally_connected::{
+    LocallyConnected2d, LocallyConnected2dInputGradient, LocallyConnected2dSizes,
+    LocallyConnected2dWeightGradient,
+};
 pub use matmul::{MatMul, MatMulSizes};
+pub use normalize::{BatchMoments, Normalize, NormalizeInputGradient, NormalizeSums, UnbiasedVariance};
+pub use pad::{Pad2d, Pad2dGradient, PadMode};
+pub use pool::{Pool2d, Pool2dGradient, Pool2dSizes, PoolKind};
 pub use reduce::{Reduce, ReduceKind};
 pub use reshape::{Axis, Concat, ConcatGradient, Reshape, Slice, SliceGradient, Target, Transpose};
+pub use resize::{Resize2d, Resize2dGradient, ResizeMode, ResizeTap, ResizeTo};
+pub use softmax::{LogSoftmax, LogSoftmaxGradient, Softmax, SoftmaxGradient};
 pub use unary::{Affine, Unary, UnaryGradient, UnaryKind};
 pub use window::{BoundWindow, Fit, Padding, Window};
 
@@ -141,6 +169,13 @@ registry! {
     BroadcastLike, SumLike, Reduce,
     MatMul, Conv2d, Conv2dTransposed, Conv2dWeightGradient,
     Reshape, Transpose, Concat, ConcatGradient, Slice, SliceGradient,
+    Pool2d, Pool2dGradient, Pad2d, Pad2dGradient, Resize2d, Resize2dGradient,
+    BatchNorm, BatchMoments, UnbiasedVariance, Normalize, NormalizeSums, NormalizeInputGradient,
+    LayerNorm, LayerNormInputGradient, LayerNormSums, LocalResponseNorm, LocalResponseNormGradient,
+    Softmax, SoftmaxGradient, LogSoftmax, LogSoftmaxGradient, CrossEntropy, CrossEntropyGradient,
+    Gather, GatherGradient,
+    LocallyConnected2d, LocallyConnected2dInputGradient, LocallyConnected2dWeightGradient,
+    Dropout, DropoutMask,
 }
 
 impl std::ops::Deref for Op {
