@@ -81,9 +81,7 @@ impl ColourMap {
 
 /// `a` and `b` mixed, `share` of `b` in `[0, 1]`.
 pub fn mix(a: Rgb, b: Rgb, share: f64) -> Rgb {
-    std::array::from_fn(|i| {
-        (f64::from(a[i]) + (f64::from(b[i]) - f64::from(a[i])) * share).round() as u8
-    })
+    std::array::from_fn(|i| (f64::from(a[i]) + (f64::from(b[i]) - f64::from(a[i])) * share).round() as u8)
 }
 
 /// The colour as CSS writes it, `#rrggbb`.
@@ -136,15 +134,8 @@ mod tests {
         ] {
             for i in 0..=100 {
                 let paper = map.at(f64::from(i) / 100.0);
-                let (light, dark) = (
-                    1.05 / (luminance(paper) + 0.05),
-                    (luminance(paper) + 0.05) / 0.05,
-                );
-                let contrast = if ink_on(paper) == "#ffffff" {
-                    light
-                } else {
-                    dark
-                };
+                let (light, dark) = (1.05 / (luminance(paper) + 0.05), (luminance(paper) + 0.05) / 0.05);
+                let contrast = if ink_on(paper) == "#ffffff" { light } else { dark };
                 assert!(contrast >= 4.5, "{map:?} at {i}: {contrast}");
             }
         }

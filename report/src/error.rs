@@ -34,11 +34,7 @@ pub enum Error {
 }
 
 impl Error {
-    pub(crate) fn shape(
-        figure: &'static str,
-        found: impl Into<String>,
-        expected: impl Into<String>,
-    ) -> Self {
+    pub(crate) fn shape(figure: &'static str, found: impl Into<String>, expected: impl Into<String>) -> Self {
         Self::Shape {
             figure,
             found: found.into(),

@@ -5,6 +5,7 @@ use std::io::Write as _;
 use std::path::Path;
 
 use crate::svg::escape;
+use crate::table::table_html;
 use crate::{Error, png};
 
 const STYLE: &str = include_str!("report.css");
@@ -125,11 +126,7 @@ impl Report {
 
     /// A PNG picture with its description for those who cannot see it, and its caption.
     pub fn png(&mut self, bytes: &[u8], alt: &str, caption: &str) -> &mut Self {
-        let picture = format!(
-            "<img src=\"{}\" alt=\"{}\">",
-            png::data_uri(bytes),
-            escape(alt)
-        );
+        let picture = format!("<img src=\"{}\" alt=\"{}\">", png::data_uri(bytes), escape(alt));
         self.figure_box(
             &picture,
             caption,
@@ -140,11 +137,7 @@ impl Report {
     /// A table; columns that hold only numbers are set right, so that their digits line up.
     ///
     /// Rows shorter than `headers` are filled with empty cells.
-    pub fn table<H: AsRef<str>, C: AsRef<str>>(
-        &mut self,
-        headers: &[H],
-        rows: &[Vec<C>],
-    ) -> &mut Self {
+    pub fn table<H: AsRef<str>, C: AsRef<str>>(&mut self, headers: &[H], rows: &[Vec<C>]) -> &mut Self {
         let html = table_html(headers, rows);
         self.push(&html)
     }
@@ -246,66 +239,15 @@ fn paragraphs(text: &str) -> String {
     text.split("\n\n")
         .map(str::trim)
         .filter(|p| !p.is_empty())
-        .map(|p| format!("<p>{}</p>\n", escape(p)))
+        // A percent sign must not stand alone at the start of a line.
+        .map(|p| format!("<p>{}</p>\n", escape(p).replace(" %", "\u{a0}%")))
         .collect()
-}
-
-fn table_html<H: AsRef<str>, C: AsRef<str>>(headers: &[H], rows: &[Vec<C>]) -> String {
-    let cell = |row: &Vec<C>, column: usize| {
-        row.get(column)
-            .map(|c| c.as_ref().to_string())
-            .unwrap_or_default()
-    };
-    let columns = rows
-        .iter()
-        .map(Vec::len)
-        .chain([headers.len()])
-        .max()
-        .unwrap_or(0);
-    let classes: Vec<&str> = (0..columns)
-        .map(|column| {
-            let mut filled = rows
-                .iter()
-                .map(|row| cell(row, column))
-                .filter(|text| !text.is_empty())
-                .peekable();
-            let numeric = filled.peek().is_some() && filled.all(|text| is_number(&text));
-            if numeric { " class=\"number\"" } else { "" }
-        })
-        .collect();
-    let mut html = String::from("<div class=\"scroll\"><table>\n<thead><tr>");
-    for (column, class) in classes.iter().enumerate() {
-        let name = headers.get(column).map_or("", AsRef::as_ref);
-        let _ = write!(html, "<th scope=\"col\"{class}>{}</th>", escape(name));
-    }
-    html.push_str("</tr></thead>\n<tbody>\n");
-    for row in rows {
-        html.push_str("<tr>");
-        for (column, class) in classes.iter().enumerate() {
-            let _ = write!(html, "<td{class}>{}</td>", escape(&cell(row, column)));
-        }
-        html.push_str("</tr>\n");
-    }
-    html + "</tbody>\n</table></div>\n"
-}
-
-/// Whether a cell reads as one number, perhaps with a unit behind it or a dash for "none".
-fn is_number(text: &str) -> bool {
-    let text = text
-        .trim()
-        .trim_start_matches(['−', '-', '+', '±', '≈', '<', '>', '≤', '≥', ' ']);
-    matches!(text, "" | "–" | "—" | "NaN" | "∞") || text.starts_with(|c: char| c.is_ascii_digit())
 }
 
 /// The `width` attribute of an SVG's first tag.
 fn intrinsic_width(svg: &str) -> Option<f64> {
     let head = svg.split_once('>')?.0;
-    head.split_once(" width=\"")?
-        .1
-        .split_once('"')?
-        .0
-        .parse()
-        .ok()
+    head.split_once(" width=\"")?.1.split_once('"')?.0.parse().ok()
 }
 
 /// The width a PNG's header gives.

@@ -28,5 +28,6 @@ pub mod figures;
 pub mod html;
 pub mod png;
 mod svg;
+mod table;
 
 pub use error::Error;

@@ -85,14 +85,7 @@ impl Svg {
     }
 
     /// One line of text; `content` is escaped.
-    pub fn text(
-        &mut self,
-        (x, y): (f64, f64),
-        size: f64,
-        anchor: Anchor,
-        attrs: &str,
-        content: &str,
-    ) {
+    pub fn text(&mut self, (x, y): (f64, f64), size: f64, anchor: Anchor, attrs: &str, content: &str) {
         let anchor = match anchor {
             Anchor::Start => "",
             Anchor::Middle => r#" text-anchor="middle""#,
@@ -147,13 +140,7 @@ impl Svg {
     /// The figure's title, top left.
     pub fn title(&mut self, title: &str) {
         let shown = shorten(title, 15.5, self.width - 16.0);
-        self.text(
-            (8.0, 22.0),
-            15.0,
-            Anchor::Start,
-            r#"font-weight="600""#,
-            &shown,
-        );
+        self.text((8.0, 22.0), 15.0, Anchor::Start, r#"font-weight="600""#, &shown);
     }
 
     /// Small remarks under the figure, one line each, ending at `bottom`.
@@ -208,8 +195,7 @@ pub(crate) fn no_data(title: &str, notes: &[String]) -> String {
         &format!("{title}: no data"),
     );
     svg.title(title);
-    let frame =
-        r#"fill="none" stroke="currentColor" stroke-opacity="0.3" stroke-dasharray="4 4" rx="6""#;
+    let frame = r#"fill="none" stroke="currentColor" stroke-opacity="0.3" stroke-dasharray="4 4" rx="6""#;
     svg.rect([8.0, 36.0, 404.0, 96.0], frame, None);
     svg.text(
         (210.0, 89.0),

@@ -14,15 +14,11 @@ fn loss_chart() -> LineChart {
         series: vec![
             Series::new(
                 "train",
-                (1..=20)
-                    .map(|e| (f64::from(e), 2.0 / f64::from(e)))
-                    .collect(),
+                (1..=20).map(|e| (f64::from(e), 2.0 / f64::from(e))).collect(),
             ),
             Series::new(
                 "validation",
-                (1..=20)
-                    .map(|e| (f64::from(e), 2.2 / f64::from(e)))
-                    .collect(),
+                (1..=20).map(|e| (f64::from(e), 2.2 / f64::from(e))).collect(),
             )
             .dashed(),
         ],
@@ -144,13 +140,8 @@ fn confusion_matrix_holds_counts_names_and_recall() {
 #[test]
 fn confusion_matrix_from_two_to_forty_classes() {
     for k in [2, 10, 40] {
-        let names: Vec<String> = (0..k)
-            .map(|i| format!("a rather long class name {i}"))
-            .collect();
-        let counts = Array2::from_shape_fn(
-            (k, k),
-            |(r, c)| if r == c { 1234 } else { (r * c % 3) as u64 },
-        );
+        let names: Vec<String> = (0..k).map(|i| format!("a rather long class name {i}")).collect();
+        let counts = Array2::from_shape_fn((k, k), |(r, c)| if r == c { 1234 } else { (r * c % 3) as u64 });
         let svg = confusion_matrix("Test", &names, counts.view()).unwrap();
         assert_well_formed(&svg);
         assert_eq!(svg.matches(">1234<").count(), k);
@@ -162,10 +153,7 @@ fn confusion_matrix_refuses_other_shapes_and_shows_no_data() {
     let error = confusion_matrix("Test", &["a", "b"], Array2::zeros((2, 3)).view())
         .unwrap_err()
         .to_string();
-    assert!(
-        error.contains("[2, 3]") && error.contains("[2, 2]"),
-        "{error}"
-    );
+    assert!(error.contains("[2, 3]") && error.contains("[2, 2]"), "{error}");
     assert!(
         confusion_matrix("Test", &["a", "b"], Array2::zeros((2, 2)).view())
             .unwrap()
@@ -223,4 +211,18 @@ fn heatmap_writes_values_and_leaves_nan_blank() {
         })
         .unwrap(),
     );
+}
+
+#[test]
+fn a_loss_that_explodes_is_cut_at_the_range_given() {
+    let points = vec![(1e-4, 2.3), (1e-3, 1.0), (1e-2, 1e290)];
+    let chart = LineChart {
+        series: vec![Series::new("loss", points)],
+        log_x: true,
+        y_range: Some((0.0, 4.0)),
+        ..LineChart::default()
+    };
+    let svg = line_chart(&chart);
+    assert_well_formed(&svg);
+    assert!(svg.len() < 8000 && svg.contains(">4<"));
 }

@@ -21,10 +21,7 @@ fn full_report() -> Report {
         .png(&picture, "a black square", "Black.")
         .section("Table")
         .warning("Take care.")
-        .table(
-            &["class", "F1"],
-            &[vec!["<water>", "0.93"], vec!["forest", "–"]],
-        )
+        .table(&["class", "F1"], &[vec!["<water>", "0.93"], vec!["forest", "–"]])
         .section("Settings")
         .details("run.toml", "seed = 1\n[model]");
     report
@@ -73,10 +70,7 @@ fn writing_replaces_in_one_step_and_leaves_nothing_behind() {
     let path = folder.path().join("report.html");
     std::fs::write(&path, "old").unwrap();
     full_report().write(&path).unwrap();
-    assert_eq!(
-        std::fs::read_to_string(&path).unwrap(),
-        full_report().to_html()
-    );
+    assert_eq!(std::fs::read_to_string(&path).unwrap(), full_report().to_html());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 

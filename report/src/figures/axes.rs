@@ -29,14 +29,51 @@ impl Axis {
         (low <= high).then(|| Self::padded(low, high, log, whole && !log, label))
     }
 
+    /// An axis over exactly `[low, high]`.
+    pub fn exact(low: f64, high: f64, label: &str) -> Self {
+        Self {
+            low,
+            high,
+            log: false,
+            label: label.to_string(),
+            whole: false,
+            least: low,
+        }
+    }
+
+    /// An axis without numbers, for charts whose rows have names.
+    pub fn rows() -> Self {
+        Self::exact(0.0, 1.0, "")
+    }
+
+    /// The same axis with ticks at whole numbers only.
+    pub fn whole(mut self) -> Self {
+        self.whole = true;
+        self
+    }
+
+    /// The axis cut at zero where all values lie on one side of it, for bars that stand on zero.
+    pub fn resting_on_zero(mut self) -> Self {
+        if self.least >= 0.0 {
+            self.low = 0.0;
+        }
+        self
+    }
+
+    /// The axis over `range` instead, where that is a range this axis can have.
+    pub fn limited(mut self, range: Option<(f64, f64)>) -> Self {
+        if let Some((low, high)) =
+            range.filter(|(low, high)| low < high && self.takes(*low) && self.takes(*high))
+        {
+            (self.low, self.high) = (low, high);
+        }
+        self
+    }
+
     fn padded(low: f64, high: f64, log: bool, whole: bool, label: &str) -> Self {
         let least = low;
         let (low, high) = if log {
-            let air = if low == high {
-                2.0
-            } else {
-                (high / low).powf(0.04)
-            };
+            let air = if low == high { 2.0 } else { (high / low).powf(0.04) };
             (low / air, high * air)
         } else {
             let size = low.abs().max(high.abs());
@@ -147,6 +184,14 @@ impl Frame {
     /// Vertical place of `value` on the paper.
     pub fn py(&self, value: f64) -> f64 {
         self.top + (1.0 - self.y.place(value)) * self.height
+    }
+
+    /// Place of a point on the paper; what lies far above or below the plot is brought nearer, still outside.
+    pub fn near(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        (
+            self.px(x),
+            self.py(y).clamp(self.top - 500.0, self.top + self.height + 500.0),
+        )
     }
 
     /// Whether a point can be drawn on both axes.

@@ -48,8 +48,7 @@ pub fn confusion_matrix<S: AsRef<str>>(
     let layout = Layout::new(&names, counts);
     let right: u64 = counts.diag().sum();
     let share = format!("{:.2} %", 100.0 * right as f64 / total as f64);
-    let alt =
-        format!("{title}: confusion matrix of {k} classes, {right} of {total} right ({share})");
+    let alt = format!("{title}: confusion matrix of {k} classes, {right} of {total} right ({share})");
     let mut svg = Svg::new(layout.width(), layout.height(), &alt);
     svg.title(title);
     let note = format!(
@@ -85,10 +84,7 @@ struct Layout {
 impl Layout {
     fn new(names: &[&str], counts: ArrayView2<u64>) -> Self {
         let k = names.len();
-        let digits = counts
-            .iter()
-            .max()
-            .map_or(1, |m| cell_text(*m).chars().count()) as f64;
+        let digits = counts.iter().max().map_or(1, |m| cell_text(*m).chars().count()) as f64;
         let cell = (440.0 / k as f64).clamp(21.0, 64.0);
         let number = (cell * 0.86 / (digits.max(2.0) * 0.61))
             .min(cell * 0.42)
@@ -100,11 +96,7 @@ impl Layout {
             .fold(0.0, f64::max)
             .min(130.0);
         let tilted = widest > cell - 4.0;
-        let head = if tilted {
-            widest * 0.72 + 14.0
-        } else {
-            name + 10.0
-        };
+        let head = if tilted { widest * 0.72 + 14.0 } else { name + 10.0 };
         Self {
             k,
             cell,
@@ -147,17 +139,10 @@ impl Layout {
             "true",
         );
         for (column, name) in names.iter().enumerate() {
-            let (x, y) = (
-                self.left + self.cell * (column as f64 + 0.5),
-                self.top - 7.0,
-            );
+            let (x, y) = (self.left + self.cell * (column as f64 + 0.5), self.top - 7.0);
             let shown = shorten(name, self.name, 130.0);
             if self.tilted {
-                let turn = format!(
-                    r#"transform="rotate(-45 {} {})""#,
-                    svg::n(x + 3.0),
-                    svg::n(y)
-                );
+                let turn = format!(r#"transform="rotate(-45 {} {})""#, svg::n(x + 3.0), svg::n(y));
                 svg.text((x + 3.0, y), self.name, Anchor::Start, &turn, &shown);
             } else {
                 svg.text((x, y), self.name, Anchor::Middle, "", &shown);
@@ -167,14 +152,7 @@ impl Layout {
         svg.text(at, 10.5, Anchor::Start, r#"fill-opacity="0.7""#, "recall");
     }
 
-    fn draw_row(
-        &self,
-        svg: &mut Svg,
-        names: &[&str],
-        counts: ArrayView2<u64>,
-        row: usize,
-        name: &str,
-    ) {
+    fn draw_row(&self, svg: &mut Svg, names: &[&str], counts: ArrayView2<u64>, row: usize, name: &str) {
         let sum: u64 = counts.row(row).sum();
         let y = self.top + self.cell * row as f64;
         let middle = y + self.cell / 2.0;
@@ -187,16 +165,8 @@ impl Layout {
             &shown,
         );
         for (column, &count) in counts.row(row).iter().enumerate() {
-            let share = if sum == 0 {
-                0.0
-            } else {
-                count as f64 / sum as f64
-            };
-            let tooltip = format!(
-                "{name} → {}: {count} ({:.1} %)",
-                names[column],
-                100.0 * share
-            );
+            let share = if sum == 0 { 0.0 } else { count as f64 / sum as f64 };
+            let tooltip = format!("{name} → {}: {count} ({:.1} %)", names[column], 100.0 * share);
             self.draw_cell(svg, (row, column), count, share, &tooltip);
         }
         let recall = match sum {
@@ -208,25 +178,13 @@ impl Layout {
         svg.text(at, size, Anchor::Start, r#"fill-opacity="0.8""#, &recall);
     }
 
-    fn draw_cell(
-        &self,
-        svg: &mut Svg,
-        (row, column): (usize, usize),
-        count: u64,
-        share: f64,
-        tooltip: &str,
-    ) {
+    fn draw_cell(&self, svg: &mut Svg, (row, column): (usize, usize), count: u64, share: f64, tooltip: &str) {
         let (x, y) = (
             self.left + self.cell * column as f64,
             self.top + self.cell * row as f64,
         );
         let gap = if self.cell > 30.0 { 1.0 } else { 0.5 };
-        let area = [
-            x + gap,
-            y + gap,
-            self.cell - 2.0 * gap,
-            self.cell - 2.0 * gap,
-        ];
+        let area = [x + gap, y + gap, self.cell - 2.0 * gap, self.cell - 2.0 * gap];
         let (base, strength) = if row == column {
             (RIGHT, share)
         } else {
@@ -237,7 +195,7 @@ impl Layout {
             _ => format!(
                 r#"fill="{}" fill-opacity="{:.3}""#,
                 colour::css(base),
-                0.14 + 0.86 * strength.powf(0.8)
+                0.18 + 0.82 * strength.powf(0.8)
             ),
         };
         svg.rect(area, &attrs, (count > 0).then_some(tooltip));
@@ -249,10 +207,7 @@ impl Layout {
         } else {
             ""
         };
-        let at = (
-            x + self.cell / 2.0,
-            y + self.cell / 2.0 + self.number * 0.35,
-        );
+        let at = (x + self.cell / 2.0, y + self.cell / 2.0 + self.number * 0.35);
         svg.text(at, self.number, Anchor::Middle, ink, &cell_text(count));
     }
 }

@@ -61,9 +61,7 @@ pub fn heatmap(chart: &Heatmap) -> Result<String, Error> {
     let Some((low, high)) = range_of(chart) else {
         return Ok(svg::no_data(&chart.title, &notes));
     };
-    let cell = (440.0 / columns as f64)
-        .min(400.0 / rows as f64)
-        .clamp(1.0, 56.0);
+    let cell = (440.0 / columns as f64).min(400.0 / rows as f64).clamp(1.0, 56.0);
     let (wide, high_px) = (cell * columns as f64, cell * rows as f64);
     let (left, head) = margins(chart, cell);
     let top = 38.0 + head;
@@ -265,23 +263,14 @@ fn draw_names(svg: &mut Svg, chart: &Heatmap, [left, top, wide, high]: [f64; 4],
     }
 }
 
-fn draw_values(
-    svg: &mut Svg,
-    chart: &Heatmap,
-    [left, top, ..]: [f64; 4],
-    cell: f64,
-    range: (f64, f64),
-) {
+fn draw_values(svg: &mut Svg, chart: &Heatmap, [left, top, ..]: [f64; 4], cell: f64, range: (f64, f64)) {
     if cell < 20.0 {
         return;
     }
     for ((row, column), &value) in chart.values.indexed_iter().filter(|(_, v)| drawable(**v)) {
         let text = ticks::short((value * 1000.0).round() / 1000.0);
         let size = (cell * 0.9 / (text.chars().count().max(2) as f64 * 0.62)).clamp(6.0, 13.0);
-        let ink = format!(
-            r#"fill="{}""#,
-            colour::ink_on(chart.map.at(share(range, value)))
-        );
+        let ink = format!(r#"fill="{}""#, colour::ink_on(chart.map.at(share(range, value))));
         let at = (
             left + cell * (column as f64 + 0.5),
             top + cell * (row as f64 + 0.5) + size * 0.35,

@@ -1,10 +1,9 @@
 //! Line charts: loss curves, learning-rate search, optimizer race, accuracy against data size.
 
-use std::fmt::Write;
-
 use super::axes::{Axis, Frame};
-use super::{skipped_note, thousands};
-use crate::svg::{self, Anchor, Svg, dots, n, shorten, text_width};
+use super::trace::{polyline, thin};
+use super::{drawable, skipped_note, thousands};
+use crate::svg::{self, Anchor, Svg, dots, shorten, text_width};
 
 /// How a series is drawn.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -79,12 +78,14 @@ pub struct LineChart {
     pub log_x: bool,
     /// Logarithmic vertical axis; points with `y ≤ 0` cannot be drawn on it.
     pub log_y: bool,
+    /// Ends of the vertical axis, cutting off what lies beyond, such as a loss that explodes; from the points if `None`.
+    pub y_range: Option<(f64, f64)>,
     /// Vertical lines.
     pub marks: Vec<Mark>,
 }
 
-const WIDTH: f64 = 560.0;
-const PLOT_HEIGHT: f64 = 290.0;
+const WIDTH: f64 = 530.0;
+const PLOT_HEIGHT: f64 = 280.0;
 
 /// Draws curves over common axes (rows S11, S12, O8 of the curriculum).
 ///
@@ -102,37 +103,18 @@ const PLOT_HEIGHT: f64 = 290.0;
 /// assert!(svg.contains("1 point is not drawn"));
 /// ```
 pub fn line_chart(chart: &LineChart) -> String {
-    let points = || chart.series.iter().flat_map(|s| s.points.iter().copied());
-    let good = |&(x, y): &(f64, f64)| {
-        super::drawable(x)
-            && super::drawable(y)
-            && (!chart.log_x || x > 0.0)
-            && (!chart.log_y || y > 0.0)
-    };
-    let notes: Vec<String> = skip_note(chart, points().filter(|p| !good(p)).count())
-        .into_iter()
-        .collect();
-    let xs = points().filter(good).map(|p| p.0);
-    let ys = points().filter(good).map(|p| p.1);
-    let marks = chart
-        .marks
-        .iter()
-        .map(|m| m.x)
-        .filter(|_| xs.clone().next().is_some());
-    let x_axis = Axis::over(xs.clone().chain(marks), chart.log_x, &chart.x_label);
-    let (Some(x), Some(y)) = (x_axis, Axis::over(ys, chart.log_y, &chart.y_label)) else {
+    let points = || chart.series.iter().flat_map(|s| s.points.iter());
+    let bad = points().filter(|p| !is_good(chart, p)).count();
+    let notes: Vec<String> = skip_note(chart, bad).into_iter().collect();
+    let Some((x, y)) = axes(chart) else {
         return svg::no_data(&chart.title, &notes);
     };
     let legend = legend_rows(&chart.series);
     let top = 38.0 + 20.0 * legend.len() as f64;
     let bottom = top + PLOT_HEIGHT;
-    let mut svg = Svg::new(
-        WIDTH,
-        bottom + 15.0 * notes.len() as f64 + 6.0,
-        &alt_text(chart),
-    );
+    let mut svg = Svg::new(WIDTH, bottom + 15.0 * notes.len() as f64 + 6.0, &alt_text(chart));
     svg.title(&chart.title);
-    let frame = Frame::fit(x, y.zero_based(), [8.0, top, WIDTH - 12.0, bottom]);
+    let frame = Frame::fit(x, y, [8.0, top, WIDTH - 12.0, bottom]);
     draw_legend(&mut svg, &chart.series, &legend);
     frame.draw(&mut svg);
     draw_marks(&mut svg, &frame, &chart.marks);
@@ -148,6 +130,25 @@ pub fn line_chart(chart: &LineChart) -> String {
     svg.close_clip();
     svg.notes(&notes, 8.0, bottom + 12.0);
     svg.finish()
+}
+
+fn is_good(chart: &LineChart, &(x, y): &(f64, f64)) -> bool {
+    drawable(x) && drawable(y) && (!chart.log_x || x > 0.0) && (!chart.log_y || y > 0.0)
+}
+
+/// Both axes; `None` where no point can be drawn.
+fn axes(chart: &LineChart) -> Option<(Axis, Axis)> {
+    let good = || {
+        chart
+            .series
+            .iter()
+            .flat_map(|s| s.points.iter())
+            .filter(|p| is_good(chart, p))
+    };
+    let y = Axis::over(good().map(|p| p.1), chart.log_y, &chart.y_label)?.zero_based();
+    let marks = chart.marks.iter().map(|m| m.x);
+    let x = Axis::over(good().map(|p| p.0).chain(marks), chart.log_x, &chart.x_label)?;
+    Some((x, y.limited(chart.y_range)))
 }
 
 fn skip_note(chart: &LineChart, count: usize) -> Option<String> {
@@ -188,10 +189,7 @@ fn slots(series: &[Series]) -> impl Iterator<Item = (usize, &Series)> {
 fn legend_rows(series: &[Series]) -> Vec<Vec<(usize, usize, f64)>> {
     let mut rows: Vec<Vec<(usize, usize, f64)>> = Vec::new();
     let mut x = WIDTH;
-    for (index, (slot, s)) in slots(series)
-        .enumerate()
-        .filter(|(_, (_, s))| !s.name.is_empty())
-    {
+    for (index, (slot, s)) in slots(series).enumerate().filter(|(_, (_, s))| !s.name.is_empty()) {
         let wide = 34.0 + text_width(&s.name, 12.5) + 18.0;
         if x + wide > WIDTH && x > 8.0 {
             rows.push(Vec::new());
@@ -251,10 +249,7 @@ fn draw_series(svg: &mut Svg, frame: &Frame, series: &Series, slot: usize) {
             .split(|&p| !frame.takes(p))
             .filter(|run| !run.is_empty())
         {
-            let paper: Vec<(f64, f64)> = run
-                .iter()
-                .map(|&(x, y)| (frame.px(x), frame.py(y)))
-                .collect();
+            let paper: Vec<(f64, f64)> = run.iter().map(|&p| frame.near(p)).collect();
             if let [single] = paper[..] {
                 alone.push(single);
             }
@@ -272,7 +267,7 @@ fn draw_series(svg: &mut Svg, frame: &Frame, series: &Series, slot: usize) {
             .points
             .iter()
             .filter(|&&p| frame.takes(p))
-            .map(|&(x, y)| (frame.px(x), frame.py(y)))
+            .map(|&p| frame.near(p))
             .collect();
         svg.path(&dots(thin(&paper)), &dot_attrs(slot));
     }
@@ -285,39 +280,8 @@ fn dot_attrs(slot: usize) -> String {
     )
 }
 
-fn polyline(data: &mut String, points: &[(f64, f64)]) {
-    for (i, &(x, y)) in points.iter().enumerate() {
-        let _ = write!(data, "{}{} {}", if i == 0 { 'M' } else { 'L' }, n(x), n(y));
-    }
-}
-
-/// At most four points per half pixel column: the first, lowest, highest and last of each neighbouring group.
-fn thin(points: &[(f64, f64)]) -> Vec<(f64, f64)> {
-    if points.len() <= 2 * WIDTH as usize {
-        return points.to_vec();
-    }
-    let mut out = Vec::new();
-    for group in points.chunk_by(|a, b| (a.0 * 2.0).floor() == (b.0 * 2.0).floor()) {
-        let ends = |pick: fn(&f64, &f64) -> std::cmp::Ordering| {
-            (0..group.len())
-                .max_by(|&a, &b| pick(&group[a].1, &group[b].1))
-                .unwrap_or(0)
-        };
-        let mut kept = vec![
-            0,
-            ends(f64::total_cmp),
-            ends(|a, b| b.total_cmp(a)),
-            group.len() - 1,
-        ];
-        kept.sort_unstable();
-        kept.dedup();
-        out.extend(kept.into_iter().map(|i| group[i]));
-    }
-    let stride = out.len().div_ceil(6000).max(1);
-    out.into_iter().step_by(stride).collect()
-}
-
-fn draw_marks(svg: &mut Svg, frame: &Frame, marks: &[Mark]) {
+/// Dashed vertical lines with their names.
+pub(super) fn draw_marks(svg: &mut Svg, frame: &Frame, marks: &[Mark]) {
     for (i, mark) in marks.iter().filter(|m| frame.x.takes(m.x)).enumerate() {
         let x = frame.px(mark.x);
         let base = frame.top + frame.height;

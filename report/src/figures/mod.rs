@@ -4,14 +4,26 @@
 //! below the picture, and shows "no data" where nothing is left to draw.
 
 mod axes;
+mod bars;
+mod boundary;
 mod confusion;
+mod contour;
+mod filters;
+mod gallery;
 mod heatmap;
+mod histogram;
 mod line;
 mod scatter;
 mod ticks;
+mod trace;
 
+pub use bars::{BarChart, bar_chart};
+pub use boundary::{DecisionBoundary, Field, Sample, decision_boundary, grid_points};
 pub use confusion::confusion_matrix;
+pub use filters::filters_grid;
+pub use gallery::{Tile, Verdict, gallery};
 pub use heatmap::{Heatmap, heatmap};
+pub use histogram::{Histogram, histogram};
 pub use line::{LineChart, Mark, Series, Style, line_chart};
 pub use scatter::{Scatter, predicted_against_true, scatter};
 

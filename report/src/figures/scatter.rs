@@ -83,10 +83,7 @@ pub fn scatter(chart: &Scatter) -> String {
     );
     if chart.diagonal {
         let (from, to) = (frame.x.low.max(frame.y.low), frame.x.high.min(frame.y.high));
-        let ends = (
-            (frame.px(from), frame.py(from)),
-            (frame.px(to), frame.py(to)),
-        );
+        let ends = ((frame.px(from), frame.py(from)), (frame.px(to), frame.py(to)));
         svg.line(
             ends.0,
             ends.1,
@@ -116,22 +113,14 @@ pub fn predicted_against_true(
     predicted: &[f64],
 ) -> Result<String, Error> {
     if truth.len() != predicted.len() {
-        let found = format!(
-            "{} true and {} predicted values",
-            truth.len(),
-            predicted.len()
-        );
+        let found = format!("{} true and {} predicted values", truth.len(), predicted.len());
         return Err(Error::shape(
             "predicted against true",
             found,
             "as many predicted as true values",
         ));
     }
-    let points: Vec<(f64, f64)> = truth
-        .iter()
-        .copied()
-        .zip(predicted.iter().copied())
-        .collect();
+    let points: Vec<(f64, f64)> = truth.iter().copied().zip(predicted.iter().copied()).collect();
     let note = fit_note(&points);
     let named = |kind: &str| {
         if unit.is_empty() {
@@ -173,15 +162,15 @@ fn fit_note(points: &[(f64, f64)]) -> String {
 
 /// Dots for few points, spots of graded opacity for many.
 fn draw_cloud(svg: &mut Svg, points: &[(f64, f64)]) {
-    let attrs = |size: f64, opacity: f64| {
+    let attrs = |cap: &str, size: f64, opacity: f64| {
         format!(
-            r#"fill="none" stroke-linecap="round" stroke-width="{size}" stroke-opacity="{opacity}" {}"#,
+            r#"fill="none" stroke-linecap="{cap}" stroke-width="{size}" stroke-opacity="{opacity}" {}"#,
             svg::stroke(0)
         )
     };
     if points.len() < CROWD {
         for chunk in points.chunks(200) {
-            svg.path(&dots(chunk.iter().copied()), &attrs(5.5, 0.55));
+            svg.path(&dots(chunk.iter().copied()), &attrs("round", 5.5, 0.55));
         }
         return;
     }
@@ -193,10 +182,8 @@ fn draw_cloud(svg: &mut Svg, points: &[(f64, f64)]) {
     }
     for (level, &(least, opacity)) in LEVELS.iter().enumerate() {
         let below = LEVELS.get(level + 1).map_or(usize::MAX, |next| next.0);
-        let chosen = spots
-            .iter()
-            .filter(|(_, count)| (least..below).contains(*count));
+        let chosen = spots.iter().filter(|(_, count)| (least..below).contains(*count));
         let places = chosen.map(|((x, y), _)| ((*x as f64 + 0.5) * SPOT, (*y as f64 + 0.5) * SPOT));
-        svg.path(&dots(places), &attrs(SPOT + 0.6, opacity));
+        svg.path(&dots(places), &attrs("square", SPOT, opacity));
     }
 }

@@ -17,8 +17,7 @@ pub(super) fn linear(low: f64, high: f64, most: usize, whole: bool) -> (Vec<f64>
         let (first, last) = ((low / step - 1e-9).ceil(), (high / step + 1e-9).floor());
         let count = last - first + 1.0;
         if count <= most as f64 {
-            let ticks =
-                (0..count.max(0.0) as usize).map(|i| clean_zero((first + i as f64) * step, step));
+            let ticks = (0..count.max(0.0) as usize).map(|i| clean_zero((first + i as f64) * step, step));
             return (ticks.collect(), step);
         }
         step = round_up(step * 1.1);
@@ -37,11 +36,7 @@ fn round_up(value: f64) -> f64 {
 }
 
 fn clean_zero(value: f64, step: f64) -> f64 {
-    if value.abs() < step * 1e-6 {
-        0.0
-    } else {
-        value
-    }
+    if value.abs() < step * 1e-6 { 0.0 } else { value }
 }
 
 /// Positions on a logarithmic axis over `[low, high]`, both positive: decades, thinned or filled with 2 and 5.
@@ -87,8 +82,13 @@ pub(super) fn labels(ticks: &[f64], step: f64) -> Vec<String> {
         .collect()
 }
 
-/// One number as an axis or a note writes it: three or four significant digits, SI suffix from ten thousand on.
+/// One number as an axis or a note writes it: at most four significant digits, SI suffix from ten thousand on.
 pub(super) fn short(value: f64) -> String {
+    rounded(value, 4)
+}
+
+/// One number with at most `digits` significant digits after its point, and an SI suffix from ten thousand on.
+pub(super) fn rounded(value: f64, digits: i32) -> String {
     let size = value.abs();
     if !value.is_finite() {
         return if value.is_nan() {
@@ -105,7 +105,7 @@ pub(super) fn short(value: f64) -> String {
     }
     let (scale, suffix) = si(size);
     let scaled = value / scale;
-    let decimals = (3 - scaled.abs().log10().floor() as i32).clamp(0, 7) as usize;
+    let decimals = (digits - 1 - scaled.abs().log10().floor() as i32).clamp(0, 7) as usize;
     let mut text = format!("{scaled:.decimals$}");
     if text.contains('.') {
         text = text.trim_end_matches('0').trim_end_matches('.').to_string();
@@ -143,10 +143,7 @@ fn scientific(value: f64) -> String {
     let text = format!("{value:.2e}");
     let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let mantissa = mantissa.trim_end_matches('0').trim_end_matches('.');
-    let power = format!(
-        "10{}",
-        exponent.chars().map(superscript).collect::<String>()
-    );
+    let power = format!("10{}", exponent.chars().map(superscript).collect::<String>());
     match mantissa {
         "1" => power,
         "-1" => format!("−{power}"),

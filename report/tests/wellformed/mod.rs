@@ -11,11 +11,7 @@ pub fn assert_well_formed(text: &str) {
         match tag.strip_prefix('/') {
             Some(name) => assert_eq!(open.pop().as_deref(), Some(name.trim()), "in {text}"),
             None => {
-                let name = tag
-                    .split([' ', '/', '\n'])
-                    .next()
-                    .unwrap_or_default()
-                    .to_string();
+                let name = tag.split([' ', '/', '\n']).next().unwrap_or_default().to_string();
                 check_attributes(tag[name.len()..].trim_end_matches('/'));
                 if !tag.ends_with('/') {
                     open.push(name);
@@ -72,8 +68,7 @@ fn check_text(text: &str) {
         assert!(known, "bare & in {text}");
     }
     assert!(
-        text.chars()
-            .all(|c| !c.is_control() || "\t\n\r".contains(c)),
+        text.chars().all(|c| !c.is_control() || "\t\n\r".contains(c)),
         "control character in {text:?}"
     );
 }
