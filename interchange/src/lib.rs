@@ -1,1 +1,12 @@
-//! Safetensors and the self-describing model file.
+//! How networks leave a program and come back: the self-describing model file.
+//!
+//! A model file is a safetensors file that any reader of the format opens; its metadata also hold the
+//! architecture, the preprocessing and the task, so that one file is all that prediction needs.
+
+mod atomic;
+mod error;
+mod model_file;
+
+pub use atomic::write_atomically;
+pub use error::{ModelFileError, TensorProblem};
+pub use model_file::{FORMAT, MAX_BYTES, ModelFile, Tensor};

@@ -1,7 +1,7 @@
 //! Models: a graph with inputs, outputs and a stable name for every parameter.
 //!
 //! [`Model`] holds symbols and no numbers. [`Architecture`] is the same thing as plain data,
-//! [`summary`] its layer table, [`text`] the ways to write one without Rust.
+//! [`Summary`] its layer table, [`text`] the ways to write one without Rust.
 
 pub mod architecture;
 mod names;
