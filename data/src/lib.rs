@@ -1,3 +1,46 @@
-//! Sources (images, tables, toys), splits, normalisation, augmentation, batches, image filters.
+//! Data for training: sources (images, tables, toys), splits, normalisation, batches.
+//!
+//! The way of a sample, and where each part is:
+//!
+//! 1. [`open()`] (`open.rs`) finds out what a name or path is and gives a [`Dataset`] (`dataset.rs`): a
+//!    [`Source`] (`source.rs`) with a [`Task`], [`Splits`] (`splits.rs`, lists in `splits/list.rs`) and notes.
+//!    Sources: `digits.rs`, `toys.rs`, `images.rs` with `images/`.
+//! 2. [`Preprocess`] (`preprocess.rs`) is fitted on the training samples and stored with the model.
+//! 3. [`Loader`] (`loader.rs`) gives [`Batch`]es in a seeded order, prepared by threads.
+//!
+//! Image operations for pictures, apart from this way: `filter/`.
+//!
+//! Every error is a [`DataError`] (`error.rs`): what was found, what was expected, where, what to do next.
+//! Every random draw is keyed by (seed, epoch, sample, purpose): `random.rs`.
+//!
+//! ```
+//! use graticule_data::{open, Loader, LoaderOptions, OpenOptions, Preprocess};
+//! let data = open("xor", &OpenOptions::default())?;
+//! let preprocess = Preprocess::fit(&data)?;
+//! let loader = Loader::new(&data, &data.splits.train, &preprocess, LoaderOptions::default())?;
+//! let first = loader.epoch(0).next().transpose()?.map(|batch| batch.inputs.len());
+//! assert_eq!(first, Some(32 * 2));
+//! # Ok::<(), graticule_data::DataError>(())
+//! ```
 
+pub mod dataset;
+pub mod digits;
+pub mod error;
 pub mod filter;
+pub mod images;
+pub mod loader;
+pub mod open;
+pub mod preprocess;
+pub mod random;
+pub mod source;
+pub mod splits;
+pub mod statistics;
+pub mod toys;
+
+pub use dataset::Dataset;
+pub use error::{DataError, ErrorKind};
+pub use loader::{Batch, Epoch, Loader, LoaderOptions, TargetKind};
+pub use open::{OpenOptions, TaskKind, open};
+pub use preprocess::{InputEncoding, Preprocess, PreprocessOptions, Scaling};
+pub use source::{Cell, Column, ColumnKind, InputLayout, Raw, Source, Target, Task};
+pub use splits::{Fractions, Role, Splits};
