@@ -126,6 +126,7 @@ fn training(report: &mut Report) {
                 Series::new("smoothed loss", smooth),
             ],
             log_x: true,
+            y_range: Some((0.0, 4.0)),
             marks: vec![Mark {
                 x: 2e-3,
                 label: "chosen: 0.002".into(),
@@ -310,6 +311,10 @@ fn pictures(report: &mut Report) -> Result<(), Error> {
         &gallery("Errors, surest first", &errors)?,
         "Each caption is true → predicted.",
     );
+    let scenes: Vec<Tile> = (0..9)
+        .map(|i| Tile::judged(blob(i * 17 + 2, 64, 3), LAND[i], LAND[(i + 3) % 10]))
+        .collect();
+    report.figure(&gallery("Errors with long names", &scenes)?, "");
     let guesses = |i: usize| {
         let top = 0.4 + 0.5 * noise(i);
         (0..5)

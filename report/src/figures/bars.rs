@@ -168,7 +168,7 @@ fn draw_bar(svg: &mut Svg, frame: &Frame, value: f64, [y, thick]: [f64; 2], slot
         at,
         size,
         Anchor::Start,
-        r#"class="halo" fill-opacity="0.85""#,
+        r#"fill-opacity="0.85""#,
         &ticks::rounded(value, 3),
     );
 }

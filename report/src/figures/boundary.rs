@@ -7,7 +7,7 @@ use super::contour::{best, boundary, class_shares};
 use super::heatmap::{colour_bar, field_picture, finite_range};
 use super::{drawable, skipped_note};
 use crate::colour::{CATEGORIES, ColourMap, Rgb, css};
-use crate::svg::{Anchor, Svg, shorten, text_width};
+use crate::svg::{Anchor, Svg, n, shorten, text_width};
 use crate::{Error, png};
 
 /// The network's answers on a regular grid of points, see [`grid_points`].
@@ -28,7 +28,7 @@ pub struct Sample {
     pub y: f64,
     /// Index of its class, or its true value.
     pub target: f64,
-    /// Whether it was kept from training; then it is drawn as a ring.
+    /// Whether it was kept from training; then it is drawn as a ring, on a value field as a diamond.
     pub held_out: bool,
 }
 
@@ -71,6 +71,8 @@ pub fn grid_points(extent: [f64; 4], height: usize, width: usize) -> Vec<(f64, f
 
 const MOST: usize = 2500;
 const SIDE: f64 = 360.0;
+/// Lines over a value field, which is as bright on dark pages as on light ones.
+const RIM: &str = "#1a1f26";
 
 /// Draws the field as colour, the line where the decision changes, and the samples on top.
 ///
@@ -142,9 +144,13 @@ pub fn decision_boundary(chart: &DecisionBoundary) -> Result<String, Error> {
     let area = [frame.left, frame.top, SIDE, SIDE];
     svg.image(area, &painter.background(&chart.field)?, false, &chart.title);
     svg.open_clip(area);
-    let line =
-        r#"fill="none" stroke="currentColor" stroke-width="1.6" stroke-opacity="0.8" stroke-linecap="round""#;
-    svg.path(&boundary(&chart.field, area), line);
+    let ink = if painter.range.is_some() {
+        RIM
+    } else {
+        "currentColor"
+    };
+    let line = format!(r#"fill="none" stroke="{ink}" stroke-width="1.6" stroke-opacity="0.8""#);
+    svg.path(&boundary(&chart.field, area), &line);
     for sample in good.iter().step_by(stride) {
         painter.sample(&mut svg, (frame.px(sample.x), frame.py(sample.y)), sample);
     }
@@ -184,6 +190,13 @@ fn check(chart: &DecisionBoundary) -> Result<(), Error> {
         ));
     }
     Ok(())
+}
+
+/// Path data of a small square on its corner.
+fn diamond((x, y): (f64, f64)) -> String {
+    let [left, right, top, bottom] = [x - 5.0, x + 5.0, y - 5.0, y + 5.0].map(n);
+    let (x, y) = (n(x), n(y));
+    format!("M{left} {y}L{x} {top}L{right} {y}L{x} {bottom}Z")
 }
 
 /// Colours of field and samples.
@@ -267,18 +280,20 @@ impl Painter {
 
     fn sample(&self, svg: &mut Svg, at: (f64, f64), sample: &Sample) {
         let colour = css(self.colour(sample.target));
-        if sample.held_out {
-            svg.circle(
-                at,
-                3.4,
-                &format!(r##"fill="#ffffff" stroke="{colour}" stroke-width="2""##),
-            );
-        } else {
-            svg.circle(
-                at,
-                3.8,
-                &format!(r##"fill="{colour}" stroke="#ffffff" stroke-width="0.8""##),
-            );
+        let rim = if self.range.is_some() { RIM } else { "#ffffff" };
+        match (sample.held_out, self.range) {
+            (false, _) => {
+                let attrs = format!(r#"fill="{colour}" stroke="{rim}" stroke-width="0.9""#);
+                svg.circle(at, 3.8, &attrs);
+            }
+            (true, None) => {
+                let attrs = format!(r##"fill="#ffffff" stroke="{colour}" stroke-width="2""##);
+                svg.circle(at, 3.4, &attrs);
+            }
+            (true, Some(_)) => {
+                let attrs = format!(r#"fill="{colour}" stroke="{rim}" stroke-width="0.9""#);
+                svg.path(&diamond(at), &attrs);
+            }
         }
     }
 
@@ -305,11 +320,11 @@ impl Painter {
             x += wide;
         }
         if rings && x + 90.0 < right {
-            svg.circle(
-                (x, 42.0),
-                4.0,
-                r#"fill="none" stroke="currentColor" stroke-width="1.6""#,
-            );
+            let attrs = r#"fill="none" stroke="currentColor" stroke-width="1.6""#;
+            match self.range {
+                None => svg.circle((x, 42.0), 4.0, attrs),
+                Some(_) => svg.path(&diamond((x, 42.0)), attrs),
+            }
             svg.text((x + 9.0, 46.3), 12.5, Anchor::Start, "", "held out");
         }
     }

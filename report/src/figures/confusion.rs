@@ -85,7 +85,7 @@ impl Layout {
     fn new(names: &[&str], counts: ArrayView2<u64>) -> Self {
         let k = names.len();
         let digits = counts.iter().max().map_or(1, |m| cell_text(*m).chars().count()) as f64;
-        let cell = (440.0 / k as f64).clamp(21.0, 64.0);
+        let cell = (440.0 / k as f64).clamp(24.0, 76.0);
         let number = (cell * 0.86 / (digits.max(2.0) * 0.61))
             .min(cell * 0.42)
             .clamp(5.5, 14.0);
@@ -94,7 +94,7 @@ impl Layout {
             .iter()
             .map(|t| text_width(t, name))
             .fold(0.0, f64::max)
-            .min(130.0);
+            .min(160.0);
         let tilted = widest > cell - 4.0;
         let head = if tilted { widest * 0.72 + 14.0 } else { name + 10.0 };
         Self {
@@ -114,7 +114,7 @@ impl Layout {
 
     fn width(&self) -> f64 {
         let overhang = if self.tilted { 70.0 } else { 58.0 };
-        (self.left + self.side() + overhang).max(330.0)
+        (self.left + self.side() + overhang).max(420.0)
     }
 
     fn height(&self) -> f64 {
@@ -140,7 +140,7 @@ impl Layout {
         );
         for (column, name) in names.iter().enumerate() {
             let (x, y) = (self.left + self.cell * (column as f64 + 0.5), self.top - 7.0);
-            let shown = shorten(name, self.name, 130.0);
+            let shown = shorten(name, self.name, 160.0);
             if self.tilted {
                 let turn = format!(r#"transform="rotate(-45 {} {})""#, svg::n(x + 3.0), svg::n(y));
                 svg.text((x + 3.0, y), self.name, Anchor::Start, &turn, &shown);
@@ -156,7 +156,7 @@ impl Layout {
         let sum: u64 = counts.row(row).sum();
         let y = self.top + self.cell * row as f64;
         let middle = y + self.cell / 2.0;
-        let shown = shorten(name, self.name, 130.0);
+        let shown = shorten(name, self.name, 160.0);
         svg.text(
             (self.left - 8.0, middle + self.name * 0.35),
             self.name,

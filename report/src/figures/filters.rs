@@ -8,6 +8,8 @@ use crate::{Error, png};
 
 /// Most tiles one figure shows.
 const MOST: usize = 256;
+/// Longest side of a tile on the paper.
+const LARGEST: f64 = 84.0;
 /// Pixels between tiles.
 const GAP: usize = 2;
 
@@ -52,8 +54,7 @@ pub fn filters_grid(title: &str, weights: ArrayView4<f32>) -> Result<String, Err
     let (high, wide, _) = picture.dim();
     let scale = (520.0 / wide as f64)
         .min(420.0 / high as f64)
-        .floor()
-        .clamp(1.0, 24.0);
+        .min(LARGEST / (kh.max(kw) * block) as f64);
     let (wide, high) = (wide as f64 * scale, high as f64 * scale);
     let size = format!("{filters} filters of {kh} × {kw} × {channels}");
     let note = if all > tiles {

@@ -83,6 +83,7 @@ const MOST: usize = 200;
 const PIXELS: usize = 160;
 const FULL_WIDTH: f64 = 1120.0;
 const CAPTION: f64 = 12.5;
+const LINE: f64 = 16.0;
 const ROW: f64 = 17.0;
 const GAP: f64 = 14.0;
 /// How much wider bold text is.
@@ -129,6 +130,10 @@ pub fn gallery(title: &str, tiles: &[Tile]) -> Result<String, Error> {
 
 struct Grid {
     side: f64,
+    /// Whether captions `a → b` take two lines.
+    split: bool,
+    /// Height of the captions.
+    captions: f64,
     step: (f64, f64),
     columns: usize,
     rows: usize,
@@ -148,17 +153,25 @@ impl Grid {
             33..=80 => 100.0,
             _ => 150.0,
         };
-        let captions = tiles
-            .iter()
-            .map(|t| text_width(&t.caption, CAPTION))
-            .fold(0.0, f64::max);
-        let wide = side.max(captions.min(side * 1.4));
-        let captioned = tiles.iter().any(|t| !t.caption.is_empty());
-        let below = if captioned { 21.0 } else { 0.0 } + guesses as f64 * ROW + 12.0;
+        let widest = |lines: &dyn Fn(&Tile) -> Vec<String>| {
+            let all = tiles.iter().flat_map(lines);
+            all.map(|line| BOLD * text_width(&line, CAPTION))
+                .fold(0.0, f64::max)
+        };
+        let split = widest(&|t| vec![t.caption.clone()]) > 1.2 * side && guesses == 0;
+        let wide = side.max(widest(&|t| caption_lines(&t.caption, split)).min(side * 1.5));
+        let lines = tiles.iter().map(|t| caption_lines(&t.caption, split).len()).max();
+        let captions = match lines.unwrap_or(0) {
+            0 => 0.0,
+            lines => 5.0 + LINE * lines as f64,
+        };
+        let below = captions + guesses as f64 * ROW + 12.0;
         let step = (wide + GAP, side + below);
         let columns = (((FULL_WIDTH - 8.0) / step.0) as usize).clamp(1, tiles.len());
         Self {
             side,
+            split,
+            captions,
             step,
             columns,
             rows: tiles.len().div_ceil(columns),
@@ -201,19 +214,13 @@ impl Grid {
             &format!(r#"fill="none" {frame}"#),
             None,
         );
-        let mut below = y + self.side + 6.0;
-        if !tile.caption.is_empty() {
-            let caption = shorten(&tile.caption, CAPTION, (wide + 4.0) / BOLD);
+        for (i, line) in caption_lines(&tile.caption, self.split).iter().enumerate() {
+            let at = (x + wide / 2.0, y + self.side + 16.0 + LINE * i as f64);
             let attrs = format!(r#"font-weight="600" {ink}"#);
-            svg.text(
-                (x + wide / 2.0, below + 10.0),
-                CAPTION,
-                Anchor::Middle,
-                &attrs,
-                &caption,
-            );
-            below += 19.0;
+            let line = shorten(line, CAPTION, (wide + 4.0) / BOLD);
+            svg.text(at, CAPTION, Anchor::Middle, &attrs, &line);
         }
+        let below = y + self.side + self.captions + 5.0;
         for (rank, (name, share)) in tile.guesses.iter().enumerate() {
             draw_guess(
                 svg,
@@ -224,6 +231,15 @@ impl Grid {
             );
         }
         Ok(())
+    }
+}
+
+/// A caption in one line, or before and after its arrow in two.
+fn caption_lines(caption: &str, split: bool) -> Vec<String> {
+    match caption.split_once(" → ") {
+        Some((truth, predicted)) if split => vec![truth.to_string(), format!("→ {predicted}")],
+        _ if caption.is_empty() => Vec::new(),
+        _ => vec![caption.to_string()],
     }
 }
 

@@ -1,11 +1,12 @@
 //! Scatter plots: predicted against true values, and point clouds in general.
 
 use std::collections::BTreeMap;
+use std::fmt::Write;
 
 use super::axes::{Axis, Frame};
 use super::{drawable, skipped_note, thousands, ticks};
 use crate::Error;
-use crate::svg::{self, Anchor, Svg, dots};
+use crate::svg::{self, Anchor, Svg, dots, n};
 
 /// What [`scatter`] draws.
 #[derive(Clone, Debug, Default)]
@@ -162,28 +163,34 @@ fn fit_note(points: &[(f64, f64)]) -> String {
 
 /// Dots for few points, spots of graded opacity for many.
 fn draw_cloud(svg: &mut Svg, points: &[(f64, f64)]) {
-    let attrs = |cap: &str, size: f64, opacity: f64| {
-        format!(
-            r#"fill="none" stroke-linecap="{cap}" stroke-width="{size}" stroke-opacity="{opacity}" {}"#,
-            svg::stroke(0)
-        )
-    };
     if points.len() < CROWD {
+        let attrs = r#"fill="none" stroke-linecap="round" stroke-width="5.5" stroke-opacity="0.55""#;
+        // Dots of one path do not darken each other, so overlap shows only between chunks.
         for chunk in points.chunks(200) {
-            svg.path(&dots(chunk.iter().copied()), &attrs("round", 5.5, 0.55));
+            svg.path(
+                &dots(chunk.iter().copied()),
+                &format!("{attrs} {}", svg::stroke(0)),
+            );
         }
         return;
     }
     let mut spots: BTreeMap<(i64, i64), usize> = BTreeMap::new();
     for &(x, y) in points {
-        *spots
-            .entry(((x / SPOT).floor() as i64, (y / SPOT).floor() as i64))
-            .or_default() += 1;
+        let spot = ((x / SPOT).floor() as i64, (y / SPOT).floor() as i64);
+        *spots.entry(spot).or_default() += 1;
     }
     for (level, &(least, opacity)) in LEVELS.iter().enumerate() {
         let below = LEVELS.get(level + 1).map_or(usize::MAX, |next| next.0);
         let chosen = spots.iter().filter(|(_, count)| (least..below).contains(*count));
-        let places = chosen.map(|((x, y), _)| ((*x as f64 + 0.5) * SPOT, (*y as f64 + 0.5) * SPOT));
-        svg.path(&dots(places), &attrs("square", SPOT, opacity));
+        let squares = chosen.fold(String::new(), |mut data, ((x, y), _)| {
+            let _ = write!(
+                data,
+                "M{} {}h{SPOT}v{SPOT}h-{SPOT}z",
+                n(*x as f64 * SPOT),
+                n(*y as f64 * SPOT)
+            );
+            data
+        });
+        svg.path(&squares, &format!(r#"fill-opacity="{opacity}" {}"#, svg::fill(0)));
     }
 }

@@ -71,7 +71,11 @@ pub(super) fn labels(ticks: &[f64], step: f64) -> Vec<String> {
     if !(1e-3..1e15).contains(&largest) {
         return ticks.iter().map(|&v| scientific(v)).collect();
     }
-    let (scale, suffix) = si(largest);
+    let (mut scale, mut suffix) = si(largest);
+    if decimals_of(step / scale) > 3 {
+        // A small step on a large offset reads better without a suffix.
+        (scale, suffix) = (1.0, "");
+    }
     let decimals = decimals_of(step / scale);
     ticks
         .iter()
@@ -179,6 +183,10 @@ mod tests {
         assert_eq!(
             labels(&[-10_000.0, 0.0, 20_000.0], 10_000.0),
             ["−10k", "0", "20k"]
+        );
+        assert_eq!(
+            labels(&[100_000.01, 100_000.02], 0.01),
+            ["100000.01", "100000.02"]
         );
         assert_eq!(labels(&[1.5e6, 2e6], 5e5), ["1.5M", "2.0M"]);
         assert_eq!(labels(&[1e-5, 2e-5], 1e-5), ["10⁻⁵", "2×10⁻⁵"]);
