@@ -1,0 +1,383 @@
+//! Element-wise kernels.
+
+use graph::Shape;
+use graph::ops::{Affine, BinaryKind, BroadcastLike, UnaryKind};
+
+use super::math::{erf, exp, ln, sigmoid, softplus, tanh};
+use super::nest::{Nest, broadcast_strides, leads};
+use super::registry::Built;
+use super::{BuildContext, Isa, Kernel, Task, Work};
+use crate::per_isa;
+
+/// By samples where axis 0 is the batch, else in one piece.
+fn work_for(context: &BuildContext, output: &Shape) -> Work {
+    match output.first() {
+        Some(&n) if n == context.batch => Work::Samples,
+        _ => Work::Pieces {
+            count: 1,
+            elements: output.elements(),
+        },
+    }
+}
+
+/// The nest over one sample (or all) of the result for operands of these shapes; and which operands
+/// are taken by sample.
+fn nest<const M: usize>(
+    work: Work,
+    context: &BuildContext,
+    operands: [&Shape; M],
+    output: &Shape,
+) -> (Nest<M>, Vec<bool>) {
+    let samples = work == Work::Samples;
+    let by_sample: Vec<bool> = operands
+        .iter()
+        .map(|s| samples && leads(s, output.rank(), context.batch))
+        .collect();
+    let axes = if samples { &output[1..] } else { &output[..] };
+    let per_operand: Vec<Vec<usize>> = operands
+        .iter()
+        .map(|s| {
+            let own = if samples && s.rank() == output.rank() {
+                &s[1..]
+            } else {
+                &s[..]
+            };
+            broadcast_strides(own, axes)
+        })
+        .collect();
+    let strides: Vec<[usize; M]> = (0..axes.len())
+        .map(|a| std::array::from_fn(|k| per_operand[k][a]))
+        .collect();
+    (Nest::new(axes, &strides), by_sample)
+}
+
+struct BinaryKernel {
+    isa: Isa,
+    kind: BinaryKind,
+    work: Work,
+    /// Both operands have the result's shape.
+    plain: bool,
+    nest: Nest<2>,
+    /// Elements per sample of the result and of the operands (0: not by sample).
+    each: [usize; 3],
+}
+
+pub(crate) fn binary(context: &BuildContext, kind: BinaryKind, shapes: &[&Shape], output: &Shape) -> Built {
+    let work = work_for(context, output);
+    let (nest, by_sample) = nest(work, context, [shapes[0], shapes[1]], output);
+    let plain = shapes[0] == output && shapes[1] == output;
+    let per = |s: &Shape, by: bool| if by { s.elements() / context.batch } else { 0 };
+    let each = [
+        per(output, work == Work::Samples),
+        per(shapes[0], by_sample[0]),
+        per(shapes[1], by_sample[1]),
+    ];
+    Built::new(
+        BinaryKernel {
+            isa: context.isa,
+            kind,
+            work,
+            plain,
+            nest,
+            each,
+        },
+        by_sample,
+    )
+}
+
+impl Kernel for BinaryKernel {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        let (a, b) = (task.input(0), task.input(1));
+        if self.plain {
+            return zip(self.isa, self.kind, task.output, a, 1, b, 1);
+        }
+        let rounds = if self.work == Work::Samples {
+            task.range.len()
+        } else {
+            1
+        };
+        let (inner, [sa, sb]) = (self.nest.inner, self.nest.inner_strides);
+        for sample in 0..rounds {
+            let (a, b) = (&a[sample * self.each[1]..], &b[sample * self.each[2]..]);
+            let output = &mut task.output[sample * self.each[0]..];
+            self.nest.each(|at, [at_a, at_b]| {
+                zip(
+                    self.isa,
+                    self.kind,
+                    &mut output[at..at + inner],
+                    &a[at_a..],
+                    sa,
+                    &b[at_b..],
+                    sb,
+                );
+            });
+        }
+    }
+}
+
+#[inline(always)]
+fn zip_with(out: &mut [f32], a: &[f32], sa: usize, b: &[f32], sb: usize, f: impl Fn(f32, f32) -> f32) {
+    let n = out.len();
+    match (sa, sb) {
+        (1, 1) => {
+            for ((o, &x), &y) in out.iter_mut().zip(&a[..n]).zip(&b[..n]) {
+                *o = f(x, y);
+            }
+        }
+        (1, 0) => {
+            let y = b[0];
+            for (o, &x) in out.iter_mut().zip(&a[..n]) {
+                *o = f(x, y);
+            }
+        }
+        (0, 1) => {
+            let x = a[0];
+            for (o, &y) in out.iter_mut().zip(&b[..n]) {
+                *o = f(x, y);
+            }
+        }
+        _ => {
+            for (i, o) in out.iter_mut().enumerate() {
+                *o = f(a[i * sa], b[i * sb]);
+            }
+        }
+    }
+}
+
+per_isa!(
+    fn zip(kind: BinaryKind, out: &mut [f32], a: &[f32], sa: usize, b: &[f32], sb: usize) {
+        match kind {
+            BinaryKind::Add => zip_with(out, a, sa, b, sb, |x, y| x + y),
+            BinaryKind::Subtract => zip_with(out, a, sa, b, sb, |x, y| x - y),
+            BinaryKind::Multiply => zip_with(out, a, sa, b, sb, |x, y| x * y),
+            BinaryKind::Divide => zip_with(out, a, sa, b, sb, |x, y| x / y),
+            BinaryKind::Maximum => zip_with(out, a, sa, b, sb, |x, y| if x >= y { x } else { y }),
+            BinaryKind::Minimum => zip_with(out, a, sa, b, sb, |x, y| if x <= y { x } else { y }),
+            BinaryKind::AtLeast => zip_with(out, a, sa, b, sb, |x, y| if x >= y { 1.0 } else { 0.0 }),
+        }
+    }
+);
+
+struct UnaryKernel {
+    isa: Isa,
+    kind: UnaryKind,
+    work: Work,
+}
+
+pub(crate) fn unary(context: &BuildContext, kind: UnaryKind, output: &Shape) -> Built {
+    let work = work_for(context, output);
+    Built::new(
+        UnaryKernel {
+            isa: context.isa,
+            kind,
+            work,
+        },
+        vec![work == Work::Samples],
+    )
+}
+
+impl Kernel for UnaryKernel {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        map(self.isa, self.kind, task.input(0), task.output);
+    }
+}
+
+#[inline(always)]
+fn map_with(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for (o, &x) in out.iter_mut().zip(x) {
+        *o = f(x);
+    }
+}
+
+/// 1/√2
+const HALF_ROOT: f32 = std::f32::consts::FRAC_1_SQRT_2;
+
+use UnaryKind as K;
+
+per_isa!(
+    fn map(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
+        match kind {
+            // A comparison that is false for NaN, so that NaN stays visible.
+            K::Relu => map_with(x, out, |x| if x <= 0.0 { 0.0 } else { x }),
+            K::LeakyRelu(slope) => map_with(x, out, |x| if x > 0.0 { x } else { slope * x }),
+            K::Elu(alpha) => map_with(x, out, |x| if x > 0.0 { x } else { alpha * (exp(x) - 1.0) }),
+            K::Relu6 => map_with(x, out, |x| {
+                if x <= 0.0 {
+                    0.0
+                } else if x >= 6.0 {
+                    6.0
+                } else {
+                    x
+                }
+            }),
+            K::Sigmoid => map_with(x, out, sigmoid),
+            K::Tanh => map_with(x, out, tanh),
+            K::Gelu => map_with(x, out, |x| 0.5 * x * (1.0 + erf(x * HALF_ROOT))),
+            K::Silu => map_with(x, out, |x| x * sigmoid(x)),
+            K::Softplus => map_with(x, out, softplus),
+            K::Exp => map_with(x, out, exp),
+            K::Log => map_with(x, out, ln),
+            K::Sqrt => map_with(x, out, f32::sqrt),
+            K::Square => map_with(x, out, |x| x * x),
+            K::Abs => map_with(x, out, f32::abs),
+            K::Power(p) => map_with(x, out, |x| x.powf(p)),
+        }
+    }
+);
+
+struct UnaryGradientKernel {
+    isa: Isa,
+    kind: UnaryKind,
+    work: Work,
+}
+
+pub(crate) fn unary_gradient(context: &BuildContext, kind: UnaryKind, output: &Shape) -> Built {
+    let work = work_for(context, output);
+    Built::new(
+        UnaryGradientKernel {
+            isa: context.isa,
+            kind,
+            work,
+        },
+        vec![work == Work::Samples; 2],
+    )
+}
+
+impl Kernel for UnaryGradientKernel {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        slope(self.isa, self.kind, task.input(0), task.input(1), task.output);
+    }
+}
+
+#[inline(always)]
+fn slope_with(g: &[f32], v: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
+    for ((o, &g), &v) in out.iter_mut().zip(g).zip(v) {
+        *o = g * f(v);
+    }
+}
+
+per_isa!(
+    fn slope(kind: UnaryKind, g: &[f32], v: &[f32], out: &mut [f32]) {
+        match kind {
+            K::Relu => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { 0.0 }),
+            K::LeakyRelu(slope) => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { slope }),
+            K::Elu(alpha) => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { alpha * exp(v) }),
+            K::Relu6 => slope_with(g, v, out, |v| if v > 0.0 && v < 6.0 { 1.0 } else { 0.0 }),
+            K::Sigmoid => slope_with(g, v, out, |v| v * (1.0 - v)),
+            K::Tanh => slope_with(g, v, out, |v| 1.0 - v * v),
+            K::Gelu => slope_with(g, v, out, |v| {
+                0.5 * (1.0 + erf(v * HALF_ROOT)) + v * exp(-0.5 * v * v) * 0.398_942_3
+            }),
+            K::Silu => slope_with(g, v, out, |v| {
+                let s = sigmoid(v);
+                s * (1.0 + v * (1.0 - s))
+            }),
+            K::Softplus => slope_with(g, v, out, sigmoid),
+            K::Exp => slope_with(g, v, out, |v| v),
+            K::Log => slope_with(g, v, out, |v| 1.0 / v),
+            K::Sqrt => slope_with(g, v, out, |v| 0.5 / v),
+            K::Square => slope_with(g, v, out, |v| 2.0 * v),
+            K::Abs => slope_with(g, v, out, |v| if v == 0.0 { 0.0 } else { 1f32.copysign(v) }),
+            K::Power(p) => slope_with(g, v, out, |v| p * v.powf(p - 1.0)),
+        }
+    }
+);
+
+struct AffineKernel {
+    isa: Isa,
+    op: Affine,
+    work: Work,
+}
+
+pub(crate) fn affine(context: &BuildContext, op: Affine, output: &Shape) -> Built {
+    let work = work_for(context, output);
+    Built::new(
+        AffineKernel {
+            isa: context.isa,
+            op,
+            work,
+        },
+        vec![work == Work::Samples],
+    )
+}
+
+impl Kernel for AffineKernel {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        scale_shift(self.isa, self.op.scale, self.op.shift, task.input(0), task.output);
+    }
+}
+
+per_isa!(
+    fn scale_shift(scale: f32, shift: f32, x: &[f32], out: &mut [f32]) {
+        map_with(x, out, |x| scale * x + shift);
+    }
+);
+
+struct BroadcastKernel {
+    isa: Isa,
+    scale: f32,
+    work: Work,
+    nest: Nest<1>,
+    each: [usize; 2],
+}
+
+pub(crate) fn broadcast(context: &BuildContext, op: BroadcastLike, from: &Shape, output: &Shape) -> Built {
+    let work = work_for(context, output);
+    let (nest, by_sample) = nest(work, context, [from], output);
+    let per = |s: &Shape, by: bool| if by { s.elements() / context.batch } else { 0 };
+    let each = [per(output, work == Work::Samples), per(from, by_sample[0])];
+    let scale = if op.divided {
+        (from.elements() as f64 / output.elements() as f64) as f32
+    } else {
+        1.0
+    };
+    Built::new(
+        BroadcastKernel {
+            isa: context.isa,
+            scale,
+            work,
+            nest,
+            each,
+        },
+        by_sample,
+    )
+}
+
+impl Kernel for BroadcastKernel {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        let x = task.input(0);
+        let rounds = if self.work == Work::Samples {
+            task.range.len()
+        } else {
+            1
+        };
+        let (inner, [stride]) = (self.nest.inner, self.nest.inner_strides);
+        for sample in 0..rounds {
+            let x = &x[sample * self.each[1]..];
+            let output = &mut task.output[sample * self.each[0]..];
+            self.nest.each(|at, [from]| {
+                let to = &mut output[at..at + inner];
+                if stride == 0 {
+                    to.fill(x[from] * self.scale);
+                } else {
+                    scale_shift(self.isa, self.scale, 0.0, &x[from..from + inner], to);
+                }
+            });
+        }
+    }
+}

@@ -1,0 +1,121 @@
+//! Matrices rearranged into panels: `[columns/width][rows][width]`, the last panel filled up with
+//! zeros, so that the matrix kernel reads them from front to back.
+
+use super::{Kernel, Task, Work};
+
+/// Where element (row, column) of the packed matrix comes from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// A row-major matrix `[rows, columns]`.
+    Plain,
+    /// A row-major matrix `[columns, rows]`.
+    Transposed,
+    /// Columns `group·columns…` of `[taps, channels, groups·columns]` weights, one block per group.
+    Grouped {
+        /// Number of groups.
+        groups: usize,
+    },
+    /// Convolution weights `[taps, channels, groups·outputs]` for the way back: row (tap, output of
+    /// the group), column channel, taps in reverse order; one block per group.
+    Backward {
+        /// KH·KW
+        taps: usize,
+        /// Number of groups.
+        groups: usize,
+    },
+}
+
+/// A packing of one operand; itself a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pack {
+    /// Rows of each packed matrix.
+    pub rows: usize,
+    /// Columns of each packed matrix.
+    pub columns: usize,
+    /// Columns of a panel.
+    pub width: usize,
+    /// Where the elements come from.
+    pub source: Source,
+}
+
+impl Pack {
+    /// Panels of one matrix.
+    pub fn panels(&self) -> usize {
+        self.columns.div_ceil(self.width)
+    }
+
+    fn matrices(&self) -> usize {
+        match self.source {
+            Source::Plain | Source::Transposed => 1,
+            Source::Grouped { groups } | Source::Backward { groups, .. } => groups,
+        }
+    }
+
+    /// Elements of the packed form.
+    pub fn elements(&self) -> usize {
+        self.matrices() * self.panels() * self.rows * self.width
+    }
+
+    /// Panel `panel` of matrix `group` inside the packed form.
+    pub fn panel<'a>(&self, packed: &'a [f32], group: usize, panel: usize) -> &'a [f32] {
+        let size = self.rows * self.width;
+        &packed[(group * self.panels() + panel) * size..][..size]
+    }
+
+    /// Columns of the panel that are not filling.
+    pub fn columns_of(&self, panel: usize) -> usize {
+        self.width.min(self.columns - panel * self.width)
+    }
+
+    fn fill_row(&self, from: &[f32], group: usize, row: usize, column: usize, to: &mut [f32]) {
+        let outputs = self.columns * self.matrices();
+        match self.source {
+            Source::Plain => to.copy_from_slice(&from[row * self.columns + column..][..to.len()]),
+            Source::Transposed => {
+                to.iter_mut()
+                    .enumerate()
+                    .for_each(|(j, x)| *x = from[(column + j) * self.rows + row]);
+            }
+            Source::Grouped { .. } => {
+                to.copy_from_slice(&from[row * outputs + group * self.columns + column..][..to.len()]);
+            }
+            Source::Backward { taps, groups } => {
+                let outputs_each = self.rows / taps;
+                let (tap, output) = (
+                    taps - 1 - row / outputs_each,
+                    group * outputs_each + row % outputs_each,
+                );
+                let stride = outputs_each * groups;
+                let base = (tap * self.columns + column) * stride + output;
+                to.iter_mut()
+                    .enumerate()
+                    .for_each(|(j, x)| *x = from[base + j * stride]);
+            }
+        }
+    }
+}
+
+impl Kernel for Pack {
+    fn work(&self) -> Work {
+        Work::Pieces {
+            count: self.matrices() * self.panels(),
+            elements: self.rows * self.width,
+        }
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let from = task.input(0);
+        for (index, panel) in task
+            .range
+            .clone()
+            .zip(task.output.chunks_exact_mut(self.rows * self.width))
+        {
+            let (group, number) = (index / self.panels(), index % self.panels());
+            let live = self.columns_of(number);
+            for (row, to) in panel.chunks_exact_mut(self.width).enumerate() {
+                self.fill_row(from, group, row, number * self.width, &mut to[..live]);
+                to[live..].fill(0.0);
+            }
+        }
+    }
+}

@@ -1,0 +1,201 @@
+//! The plan's own graph: bound shapes, common subexpressions merged, no-ops gone, epilogues fused.
+
+use std::collections::HashMap;
+
+use graph::ops::{BinaryKind, Op, UnaryKind};
+use graph::{Binding, Shape, Symbol, topological};
+
+use crate::EngineError;
+
+/// What rides in the epilogue of a matrix product or convolution.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Epilogue {
+    /// The last operand is a bias, one number per output channel.
+    pub bias: bool,
+    /// max(0, ·) at the end.
+    pub relu: bool,
+}
+
+/// A node whose sizes are known.
+#[derive(Debug, Clone)]
+pub(crate) struct Node {
+    pub op: Op,
+    pub epilogue: Epilogue,
+    pub inputs: Vec<usize>,
+    pub shape: Shape,
+    /// The graph node it stands for (the last one, where several were fused).
+    pub symbol: Symbol,
+    /// Same numbers as this node, perhaps under another shape.
+    pub alias: Option<usize>,
+}
+
+/// Nodes in topological order, and where each output is.
+pub(crate) struct Ir {
+    pub nodes: Vec<Node>,
+    pub outputs: Vec<usize>,
+}
+
+impl Ir {
+    pub(crate) fn new(outputs: &[Symbol], binding: &Binding) -> Result<Self, EngineError> {
+        let symbols = topological(outputs);
+        let shapes = binding.shapes(&symbols)?;
+        let mut nodes: Vec<Node> = Vec::new();
+        let mut by_id: HashMap<u64, usize> = HashMap::new();
+        let mut by_content: HashMap<String, usize> = HashMap::new();
+        for symbol in symbols {
+            let inputs: Vec<usize> = symbol.inputs().iter().map(|i| by_id[&i.id()]).collect();
+            let shape = shapes[&symbol.id()].clone();
+            let key = match symbol.op() {
+                Op::Input(_) | Op::Parameter(_) => format!("leaf {}", symbol.id()),
+                op => format!("{op:?} {inputs:?}"),
+            };
+            let index = *by_content.entry(key).or_insert_with(|| {
+                let alias = alias(symbol.op(), &inputs, &shape, &nodes);
+                let op = symbol.op().clone();
+                let epilogue = Epilogue::default();
+                nodes.push(Node {
+                    op,
+                    epilogue,
+                    inputs,
+                    shape,
+                    symbol: symbol.clone(),
+                    alias,
+                });
+                nodes.len() - 1
+            });
+            by_id.insert(symbol.id(), index);
+        }
+        let outputs = outputs.iter().map(|o| by_id[&o.id()]).collect();
+        let mut ir = Self { nodes, outputs };
+        ir.fuse_epilogues();
+        Ok(ir)
+    }
+
+    /// The node that really computes what `index` stands for.
+    pub(crate) fn origin(&self, mut index: usize) -> usize {
+        while let Some(of) = self.nodes[index].alias {
+            index = of;
+        }
+        index
+    }
+
+    /// Which nodes are needed, given that operands which are not read keep nothing alive.
+    pub(crate) fn needed(&self) -> Vec<bool> {
+        let mut needed = vec![false; self.nodes.len()];
+        for &output in &self.outputs {
+            needed[self.origin(output)] = true;
+        }
+        for index in (0..self.nodes.len()).rev() {
+            self.pass_on(index, &mut needed);
+        }
+        needed
+    }
+
+    fn pass_on(&self, index: usize, needed: &mut [bool]) {
+        if !needed[index] {
+            return;
+        }
+        let node = &self.nodes[index];
+        for (position, &input) in node.inputs.iter().enumerate() {
+            if self.reads(node, position) {
+                needed[self.origin(input)] = true;
+            }
+        }
+    }
+
+    /// Whether the node reads the numbers of an operand (a fused bias always is read).
+    pub(crate) fn reads(&self, node: &Node, position: usize) -> bool {
+        (node.epilogue.bias && position + 1 == node.inputs.len()) || node.op.reads(position)
+    }
+
+    fn fuse_epilogues(&mut self) {
+        for index in 0..self.nodes.len() {
+            self.try_fuse_bias(index);
+            self.try_fuse_relu(index);
+        }
+    }
+
+    /// How often the numbers of each node are read, aliases counted for their origin.
+    fn readers(&self, of: usize) -> usize {
+        let of = self.origin(of);
+        let reading = |node: &Node| {
+            let inputs = node.inputs.iter().enumerate();
+            inputs
+                .filter(|(k, i)| self.reads(node, *k) && self.origin(**i) == of)
+                .count()
+        };
+        let inside: usize = self.nodes.iter().filter(|n| n.alias.is_none()).map(reading).sum();
+        inside + self.outputs.iter().filter(|o| self.origin(**o) == of).count()
+    }
+
+    fn takes_epilogue(&self, index: usize) -> bool {
+        let node = &self.nodes[index];
+        match &node.op {
+            Op::MatMul(product) => !product.transpose_a && node.shape.rank() == 2,
+            Op::Conv2d(_) => true,
+            _ => false,
+        }
+    }
+
+    /// `add(product, bias)` with a bias vector becomes the product with a bias.
+    fn try_fuse_bias(&mut self, index: usize) {
+        let Op::Binary(add) = &self.nodes[index].op else {
+            return;
+        };
+        if add.kind != BinaryKind::Add {
+            return;
+        }
+        let (product, bias) = (self.nodes[index].inputs[0], self.nodes[index].inputs[1]);
+        let vector = self.nodes[bias].shape.rank() == 1
+            && self.nodes[bias].shape.elements() == self.nodes[index].shape.last_axis()
+            && matches!(self.nodes[bias].op, Op::Parameter(_));
+        let free = self.takes_epilogue(product) && self.nodes[product].epilogue == Epilogue::default();
+        if vector && free && self.nodes[product].alias.is_none() && self.readers(product) == 1 {
+            let mut inputs = self.nodes[product].inputs.clone();
+            inputs.push(bias);
+            let op = self.nodes[product].op.clone();
+            let node = &mut self.nodes[index];
+            (node.op, node.inputs) = (op, inputs);
+            node.epilogue = Epilogue {
+                bias: true,
+                relu: false,
+            };
+        }
+    }
+
+    /// `relu(product)` becomes the product with a ReLU at its end.
+    fn try_fuse_relu(&mut self, index: usize) {
+        let Op::Unary(unary) = &self.nodes[index].op else {
+            return;
+        };
+        let product = self.nodes[index].inputs[0];
+        if unary.kind != UnaryKind::Relu || self.nodes[product].alias.is_some() {
+            return;
+        }
+        if self.takes_epilogue(product) && self.readers(product) == 1 {
+            let Node {
+                op, inputs, epilogue, ..
+            } = self.nodes[product].clone();
+            let node = &mut self.nodes[index];
+            (node.op, node.inputs) = (op, inputs);
+            node.epilogue = Epilogue {
+                relu: true,
+                ..epilogue
+            };
+        }
+    }
+}
+
+/// The operand that an op merely repeats.
+fn alias(op: &Op, inputs: &[usize], shape: &Shape, nodes: &[Node]) -> Option<usize> {
+    let first = *inputs.first()?;
+    let same = nodes[first].shape == *shape;
+    let repeats = match op {
+        Op::Reshape(_) => true,
+        Op::SumLike(_) | Op::BroadcastLike(_) => same,
+        Op::Affine(affine) => affine.scale == 1.0 && affine.shift == 0.0,
+        Op::Reduce(_) => nodes[first].shape.elements() == 1 && shape.elements() == 1,
+        _ => false,
+    };
+    repeats.then_some(first)
+}

@@ -1,0 +1,317 @@
+//! Compiled programs.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use graph::ops::Cost;
+use graph::{Binding, Shape, Symbol};
+
+use crate::kernels::{BuildContext, Isa};
+use crate::plan::{InputSlot, Plan, Region, Slot, Wanted, plan};
+use crate::workers::{Memory, execute};
+use crate::{Buffer, EngineError, Layout, Parameters, Pool};
+
+/// Into how many partial results a sum over samples is split. It does not depend on the number of
+/// threads, so neither do the results; more threads than this share no batch.
+const CHUNKS: usize = 8;
+
+/// The machine: worker threads and instruction set. Cheap to clone; programs share its threads.
+#[derive(Clone)]
+pub struct Engine {
+    pool: Arc<Pool>,
+    isa: Isa,
+}
+
+impl Engine {
+    /// An engine with this many threads and the best instruction set there is.
+    pub fn new(threads: usize) -> Self {
+        Self::with_isa(threads, Isa::detect())
+    }
+
+    /// An engine that uses `isa`, or the best there is if the processor lacks it.
+    pub fn with_isa(threads: usize, isa: Isa) -> Self {
+        Self {
+            pool: Arc::new(Pool::new(threads)),
+            isa: isa.min(Isa::detect()),
+        }
+    }
+
+    /// Number of worker threads, the caller's included.
+    pub fn threads(&self) -> usize {
+        self.pool.threads()
+    }
+
+    /// The instruction set in use.
+    pub fn isa(&self) -> Isa {
+        self.isa
+    }
+
+    /// The worker threads, for work beside programs (an optimizer's pass over the parameters).
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+}
+
+impl Default for Engine {
+    /// One thread per processor that this process may use.
+    fn default() -> Self {
+        Self::new(std::thread::available_parallelism().map_or(1, usize::from))
+    }
+}
+
+/// What a program shall compute.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// Values that can be read after a run.
+    pub outputs: Vec<Symbol>,
+    /// Pairs (parameter, its gradient).
+    pub gradients: Vec<(Symbol, Symbol)>,
+    /// Pairs (state parameter, its value after the run).
+    pub updates: Vec<(Symbol, Symbol)>,
+}
+
+impl Request {
+    /// A request for these values alone.
+    pub fn outputs(outputs: &[Symbol]) -> Self {
+        Self {
+            outputs: outputs.to_vec(),
+            ..Self::default()
+        }
+    }
+}
+
+/// A graph bound to sizes, planned, with its memory: ready to run any number of times.
+///
+/// ```
+/// use graph::{Binding, Symbol};
+/// use graticule_engine::{Engine, Parameters, Program, Request};
+/// let x = Symbol::input("x", [2]);
+/// let w = Symbol::parameter("weight", [2, 1], Default::default());
+/// let y = x.matmul(&w)?;
+/// let mut parameters = Parameters::new(&[("w".into(), w)]);
+/// parameters.set("w", &[10.0, 1.0])?;
+/// let engine = Engine::new(1);
+/// let mut program = Program::compile(&engine, &Request::outputs(&[y]), parameters.layout(), &Binding::batch(2))?;
+/// program.set_input("x", &[1.0, 2.0, 3.0, 4.0])?;
+/// program.run(&mut parameters, 0)?;
+/// assert_eq!(program.output(0), [12.0, 34.0]);
+/// # Ok::<(), graticule_engine::EngineError>(())
+/// ```
+pub struct Program {
+    plan: Plan,
+    layout: Arc<Layout>,
+    engine: Engine,
+    arena: Buffer,
+    gradients: Buffer,
+    scratch: Buffer,
+}
+
+/// One step of a program, for benchmarks and reports.
+#[derive(Debug, Clone)]
+pub struct StepInfo {
+    /// The op's name.
+    pub op: &'static str,
+    /// The graph node it computes.
+    pub symbol: Symbol,
+    /// Its arithmetic.
+    pub arithmetic: Cost,
+    /// Seconds it took.
+    pub seconds: f64,
+}
+
+impl Program {
+    /// Plans the request for these sizes.
+    ///
+    /// # Errors
+    /// When a shape does not fit, or `layout` lacks a parameter of the graph.
+    pub fn compile(
+        engine: &Engine,
+        request: &Request,
+        layout: &Arc<Layout>,
+        binding: &Binding,
+    ) -> Result<Self, EngineError> {
+        let batch = binding.batch.max(1);
+        let context = BuildContext {
+            isa: engine.isa,
+            batch,
+            chunks: batch.min(CHUNKS),
+        };
+        let wanted = Wanted {
+            outputs: &request.outputs,
+            gradients: &request.gradients,
+            updates: &request.updates,
+        };
+        let plan = plan(&wanted, layout, binding, &context)?;
+        let mut program = Self {
+            arena: Buffer::new(plan.arena),
+            gradients: Buffer::new(if request.gradients.is_empty() {
+                0
+            } else {
+                layout.trainable_length()
+            }),
+            scratch: Buffer::new(plan.scratch * engine.threads()),
+            layout: layout.clone(),
+            engine: engine.clone(),
+            plan,
+        };
+        for (slot, values) in std::mem::take(&mut program.plan.constants) {
+            program.arena[slot.offset..slot.offset + slot.elements].copy_from_slice(&values);
+        }
+        Ok(program)
+    }
+
+    /// Samples in a batch.
+    pub fn batch(&self) -> usize {
+        self.plan.batch
+    }
+
+    /// Names and bound shapes of the inputs.
+    pub fn inputs(&self) -> impl Iterator<Item = (&str, &Shape)> {
+        self.plan.inputs.iter().map(|i| (i.name.as_str(), &i.shape))
+    }
+
+    /// Copies an input's numbers in; they stay until they are set again.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`], [`EngineError::InputSize`].
+    pub fn set_input(&mut self, name: &str, values: &[f32]) -> Result<(), EngineError> {
+        let input = self.find_input(name)?;
+        if values.len() != input.shape.elements() {
+            let (name, shape) = (name.to_string(), input.shape.to_string());
+            return Err(EngineError::InputSize {
+                name,
+                expected: input.shape.elements(),
+                found: values.len(),
+                shape,
+            });
+        }
+        let slot = input.slot;
+        if slot.elements > 0 {
+            self.arena[slot.offset..slot.offset + slot.elements].copy_from_slice(values);
+        }
+        Ok(())
+    }
+
+    fn find_input(&self, name: &str) -> Result<&InputSlot, EngineError> {
+        self.plan.inputs.iter().find(|i| i.name == name).ok_or_else(|| {
+            let known: Vec<&str> = self.plan.inputs.iter().map(|i| i.name.as_str()).collect();
+            EngineError::Unknown {
+                what: "input",
+                name: name.into(),
+                known: known.join(", "),
+            }
+        })
+    }
+
+    /// Runs all steps. `key` selects the random numbers of this run (dropout).
+    ///
+    /// # Errors
+    /// [`EngineError::Parameters`] when the store has another layout than the program was compiled for.
+    pub fn run(&mut self, parameters: &mut Parameters, key: u64) -> Result<(), EngineError> {
+        self.run_with_clock(parameters, key, None)
+    }
+
+    /// Runs step by step over the whole batch and says how long each took.
+    ///
+    /// # Errors
+    /// As [`Program::run`].
+    pub fn profile(&mut self, parameters: &mut Parameters, key: u64) -> Result<Vec<StepInfo>, EngineError> {
+        let mut times = Vec::with_capacity(self.plan.steps.len());
+        let mut last = Instant::now();
+        let mut clock = |step: usize| {
+            let now = Instant::now();
+            times.push((step, (now - last).as_secs_f64()));
+            last = now;
+        };
+        self.run_with_clock(parameters, key, Some(&mut clock))?;
+        let info = |(step, seconds): (usize, f64)| {
+            let step = &self.plan.steps[step];
+            StepInfo {
+                op: step.op,
+                symbol: step.symbol.clone(),
+                arithmetic: step.arithmetic,
+                seconds,
+            }
+        };
+        Ok(times.into_iter().map(info).collect())
+    }
+
+    fn run_with_clock(
+        &mut self,
+        parameters: &mut Parameters,
+        key: u64,
+        clock: Option<&mut dyn FnMut(usize)>,
+    ) -> Result<(), EngineError> {
+        if !Arc::ptr_eq(parameters.layout(), &self.layout) {
+            return Err(EngineError::Parameters(
+                "it was laid out for another network".into(),
+            ));
+        }
+        let memory = Memory {
+            parameters: parameters.values_mut(),
+            gradients: &mut self.gradients,
+            arena: &mut self.arena,
+            scratch: &mut self.scratch,
+        };
+        execute(&self.plan, memory, key, self.engine.pool(), clock);
+        Ok(())
+    }
+
+    /// The numbers of output `index` after a run, row-major.
+    ///
+    /// # Panics
+    /// When the request had no such output.
+    pub fn output(&self, index: usize) -> &[f32] {
+        let Slot {
+            region,
+            offset,
+            elements,
+        } = self.plan.outputs[index].0;
+        match region {
+            Region::Gradients => &self.gradients[offset..offset + elements],
+            // An output that is a parameter itself is read from the store, not from here.
+            Region::Parameters => &[],
+            Region::Arena => &self.arena[offset..offset + elements],
+        }
+    }
+
+    /// The bound shape of output `index`.
+    ///
+    /// # Panics
+    /// When the request had no such output.
+    pub fn output_shape(&self, index: usize) -> &Shape {
+        &self.plan.outputs[index].1
+    }
+
+    /// Gradients after a run, in the layout of the trainable parameters (padding is 0).
+    pub fn gradients(&self) -> &[f32] {
+        &self.gradients
+    }
+
+    /// Gradients after a run, for a host that changes them before the update (clipping).
+    pub fn gradients_mut(&mut self) -> &mut [f32] {
+        &mut self.gradients
+    }
+
+    /// Bytes of the arena, gradients and scratch.
+    pub fn memory(&self) -> usize {
+        (self.arena.len() + self.gradients.len() + self.scratch.len()) * 4
+    }
+
+    /// Number of kernel calls and of stages (stretches without a barrier).
+    pub fn size(&self) -> (usize, usize) {
+        (self.plan.steps.len(), self.plan.stages.len())
+    }
+
+    /// The arithmetic of one run.
+    pub fn cost(&self) -> Cost {
+        let add = |a: Cost, b: Cost| Cost {
+            macs: a.macs + b.macs,
+            flops: a.flops + b.flops,
+        };
+        self.plan
+            .steps
+            .iter()
+            .fold(Cost::default(), |sum, s| add(sum, s.arithmetic))
+    }
+}

@@ -1,0 +1,258 @@
+//! Runs a plan: stage after stage, each split over the workers in a fixed way.
+
+use std::ops::Range;
+
+use super::Pool;
+use crate::kernels::{Located, Task, Work};
+use crate::plan::{Plan, Region, Slot, Stage, StageKind, Step};
+
+/// Below this many estimated nanoseconds a stage stays on the caller's thread: waking others costs more.
+const WORTH_SHARING: f64 = 15_000.0;
+/// Operands of a step whose places are kept on the stack.
+const OPERANDS: usize = 40;
+
+/// The memory that a run works in, borrowed exclusively.
+pub(crate) struct Memory<'a> {
+    pub parameters: &'a mut [f32],
+    pub gradients: &'a mut [f32],
+    pub arena: &'a mut [f32],
+    /// Scratch of all workers, `Plan::scratch` elements each.
+    pub scratch: &'a mut [f32],
+}
+
+/// Where the regions begin.
+#[derive(Clone, Copy)]
+struct Bases {
+    parameters: *mut f32,
+    gradients: *mut f32,
+    arena: *mut f32,
+    scratch: *mut f32,
+    key: u64,
+}
+
+// SAFETY: the pointers are only followed by `execute`, whose split never gives two workers the same
+// element to write.
+unsafe impl Sync for Bases {}
+
+impl Bases {
+    fn at(&self, slot: Slot) -> *mut f32 {
+        let base = match slot.region {
+            Region::Parameters => self.parameters,
+            Region::Gradients => self.gradients,
+            Region::Arena => self.arena,
+        };
+        base.wrapping_add(slot.offset)
+    }
+}
+
+/// Runs all stages and then the assignments; `key` selects the random numbers. If `clock` is given it
+/// is called after each step with the step's index; steps then run one by one over the whole batch.
+///
+/// # Panics
+/// When the memory has not the sizes that the plan was made for.
+pub(crate) fn execute(
+    plan: &Plan,
+    memory: Memory<'_>,
+    key: u64,
+    pool: &Pool,
+    mut clock: Option<&mut dyn FnMut(usize)>,
+) {
+    assert!(
+        memory.arena.len() >= plan.arena,
+        "the arena is smaller than the plan's"
+    );
+    assert!(
+        memory.scratch.len() >= plan.scratch * pool.threads(),
+        "the scratch is smaller than the plan's"
+    );
+    for slot in plan.slots() {
+        let length = match slot.region {
+            Region::Parameters => memory.parameters.len(),
+            Region::Gradients => memory.gradients.len(),
+            Region::Arena => memory.arena.len(),
+        };
+        assert!(
+            slot.offset + slot.elements <= length,
+            "a value lies outside its memory"
+        );
+    }
+    let bases = Bases {
+        parameters: memory.parameters.as_mut_ptr(),
+        gradients: memory.gradients.as_mut_ptr(),
+        arena: memory.arena.as_mut_ptr(),
+        scratch: memory.scratch.as_mut_ptr(),
+        key,
+    };
+    for stage in &plan.stages {
+        match &mut clock {
+            None => run_stage(plan, stage, &bases, pool),
+            Some(clock) => {
+                for step in stage.steps.clone() {
+                    let alone = Stage {
+                        steps: step..step + 1,
+                        ..stage.clone()
+                    };
+                    run_stage(plan, &alone, &bases, pool);
+                    clock(step);
+                }
+            }
+        }
+    }
+    for (from, to) in &plan.assignments {
+        // SAFETY: both slots lie in their regions; `copy` allows overlap.
+        unsafe { std::ptr::copy(bases.at(*from), bases.at(*to), to.elements) };
+    }
+}
+
+fn run_stage(plan: &Plan, stage: &Stage, bases: &Bases, pool: &Pool) {
+    let threads = if stage.cost < WORTH_SHARING {
+        1
+    } else {
+        pool.threads()
+    };
+    let steps = &plan.steps[stage.steps.clone()];
+    match stage.kind {
+        StageKind::Batch { micro_batch } => {
+            share(pool, threads, plan.chunks, &|worker, chunks| {
+                for chunk in chunks {
+                    run_chunk(plan, steps, chunk, micro_batch, bases, worker);
+                }
+            });
+            let reductions = steps.iter().filter(|s| s.partials.is_some()).count();
+            if reductions > 0 {
+                share(pool, threads.min(reductions), reductions, &|_, which| {
+                    for step in steps
+                        .iter()
+                        .filter(|s| s.partials.is_some())
+                        .skip(which.start)
+                        .take(which.len())
+                    {
+                        finish(step, bases);
+                    }
+                });
+            }
+        }
+        StageKind::Pieces => {
+            let Work::Pieces { count, elements } = steps[0].work else {
+                return;
+            };
+            share(pool, threads.min(count.max(1)), count, &|worker, pieces| {
+                if !pieces.is_empty() {
+                    let start = pieces.start * elements;
+                    let end = (pieces.end * elements).min(steps[0].output.elements);
+                    run_step(plan, &steps[0], pieces, start..end, bases, worker);
+                }
+            });
+        }
+    }
+}
+
+/// Splits `count` parts over the workers in contiguous runs.
+fn share(pool: &Pool, threads: usize, count: usize, work: &(dyn Fn(usize, Range<usize>) + Sync)) {
+    if threads <= 1 || count <= 1 {
+        return work(0, 0..count);
+    }
+    pool.run(&|worker| {
+        if worker < threads {
+            work(worker, worker * count / threads..(worker + 1) * count / threads);
+        }
+    });
+}
+
+fn run_chunk(plan: &Plan, steps: &[Step], chunk: usize, micro_batch: usize, bases: &Bases, worker: usize) {
+    let first = chunk * plan.batch / plan.chunks;
+    let end = (chunk + 1) * plan.batch / plan.chunks;
+    let mut start = first;
+    while start < end {
+        let stop = (start + micro_batch).min(end);
+        for step in steps {
+            match (step.work, step.partials) {
+                (Work::Reduction { partial }, Some(slot)) => {
+                    let at = bases.at(slot).wrapping_add(chunk * partial);
+                    // SAFETY: each chunk has its own partial result and is run by one worker.
+                    let output = unsafe { std::slice::from_raw_parts_mut(at, partial) };
+                    call(plan, step, start..stop, output, start == first, bases, worker);
+                }
+                _ => {
+                    let each = step.output.elements / plan.batch;
+                    run_step(plan, step, start..stop, start * each..stop * each, bases, worker);
+                }
+            }
+        }
+        start = stop;
+    }
+}
+
+fn run_step(
+    plan: &Plan,
+    step: &Step,
+    range: Range<usize>,
+    elements: Range<usize>,
+    bases: &Bases,
+    worker: usize,
+) {
+    let at = bases.at(step.output).wrapping_add(elements.start);
+    // SAFETY: the ranges that `share` hands out do not overlap, and the plan gave the result storage
+    // that no live value shares.
+    let output = unsafe { std::slice::from_raw_parts_mut(at, elements.len()) };
+    call(plan, step, range, output, true, bases, worker);
+}
+
+fn call(
+    plan: &Plan,
+    step: &Step,
+    range: Range<usize>,
+    output: &mut [f32],
+    fresh: bool,
+    bases: &Bases,
+    worker: usize,
+) {
+    let scratch = bases.scratch.wrapping_add(worker * plan.scratch);
+    // SAFETY: each worker has its own scratch.
+    let scratch = unsafe { std::slice::from_raw_parts_mut(scratch, step.kernel.scratch()) };
+    let locate = |k: usize| {
+        let operand = step.operands[k];
+        Located {
+            base: bases.at(operand.slot),
+            per_sample: operand.per_sample,
+            elements: operand.slot.elements,
+        }
+    };
+    let nowhere = Located {
+        base: bases.arena,
+        per_sample: 0,
+        elements: 0,
+    };
+    let run = |operands: &[Located], output: &mut [f32], scratch: &mut [f32]| {
+        step.kernel.run(Task {
+            operands,
+            output,
+            scratch,
+            range: range.clone(),
+            fresh,
+            key: bases.key,
+        });
+    };
+    if step.operands.len() <= OPERANDS {
+        let mut operands = [nowhere; OPERANDS];
+        for (k, operand) in operands.iter_mut().take(step.operands.len()).enumerate() {
+            *operand = locate(k);
+        }
+        run(&operands[..step.operands.len()], output, scratch);
+    } else {
+        let operands: Vec<Located> = (0..step.operands.len()).map(locate).collect();
+        run(&operands, output, scratch);
+    }
+}
+
+fn finish(step: &Step, bases: &Bases) {
+    let Some(slot) = step.partials else { return };
+    // SAFETY: all chunks are done; one worker finishes each step; the slots do not overlap.
+    let (partials, output) = unsafe {
+        (
+            std::slice::from_raw_parts(bases.at(slot), slot.elements),
+            std::slice::from_raw_parts_mut(bases.at(step.output), step.output.elements),
+        )
+    };
+    step.kernel.finish(partials, output);
+}

@@ -1,0 +1,9 @@
+//! Worker threads, and how a planned program runs on them.
+
+mod buffer;
+mod execute;
+mod pool;
+
+pub use buffer::Buffer;
+pub(crate) use execute::{Memory, execute};
+pub use pool::Pool;

@@ -1,0 +1,185 @@
+//! Persistent worker threads: they spin for a moment after each job and then park.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::{self, JoinHandle, Thread};
+
+/// Iterations that a worker spins for the next job before it parks (some tens of microseconds).
+const SPINS: u32 = 20_000;
+/// Iterations that the caller spins for its workers before it yields its core to them.
+const YIELD_AFTER: u32 = 100_000;
+
+type Job<'a> = dyn Fn(usize) + Sync + 'a;
+
+/// A fixed team of threads. The caller's thread is worker 0.
+pub struct Pool {
+    shared: Arc<Shared>,
+    handles: Vec<JoinHandle<()>>,
+    threads: Vec<Thread>,
+    /// One job at a time.
+    turn: Mutex<()>,
+}
+
+struct Shared {
+    /// The job at hand; only read between a change of `epoch` and the worker's own `done`.
+    job: Mutex<Option<JobPointer>>,
+    epoch: AtomicU64,
+    running: AtomicUsize,
+    panicked: AtomicBool,
+    stop: AtomicBool,
+}
+
+#[derive(Clone, Copy)]
+struct JobPointer(*const Job<'static>);
+
+// SAFETY: the pointed-to closure is `Sync`, and `run` does not return while a worker may use it.
+unsafe impl Send for JobPointer {}
+
+impl Pool {
+    /// A team of `threads` (at least one), the caller included.
+    pub fn new(threads: usize) -> Self {
+        let shared = Arc::new(Shared {
+            job: Mutex::new(None),
+            epoch: AtomicU64::new(0),
+            running: AtomicUsize::new(0),
+            panicked: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+        });
+        let handles: Vec<_> = (1..threads.max(1))
+            .map_while(|worker| {
+                let shared = shared.clone();
+                let name = format!("graticule-{worker}");
+                thread::Builder::new()
+                    .name(name)
+                    .spawn(move || work(worker, &shared))
+                    .ok()
+            })
+            .collect();
+        let threads = handles.iter().map(|h| h.thread().clone()).collect();
+        Self {
+            shared,
+            handles,
+            threads,
+            turn: Mutex::new(()),
+        }
+    }
+
+    /// Number of workers, the caller included.
+    pub fn threads(&self) -> usize {
+        self.handles.len() + 1
+    }
+
+    /// Calls `job(worker)` once on each worker and returns when all are done.
+    ///
+    /// # Panics
+    /// When the job panics on any worker.
+    pub fn run(&self, job: &Job<'_>) {
+        if self.handles.is_empty() {
+            return job(0);
+        }
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        // SAFETY: only the lifetime is erased; `Wait` below keeps this frame until all workers are done.
+        let pointer =
+            unsafe { std::mem::transmute::<*const Job<'_>, *const Job<'static>>(std::ptr::from_ref(job)) };
+        *self.shared.job.lock().unwrap_or_else(PoisonError::into_inner) = Some(JobPointer(pointer));
+        self.shared.running.store(self.handles.len(), Ordering::Relaxed);
+        self.shared.epoch.fetch_add(1, Ordering::SeqCst);
+        for thread in &self.threads {
+            thread.unpark();
+        }
+        let wait = Wait(&self.shared);
+        job(0);
+        drop(wait);
+        assert!(
+            !self.shared.panicked.swap(false, Ordering::Relaxed),
+            "a worker thread panicked"
+        );
+    }
+}
+
+/// Waits for the workers when dropped, so that a panic of the caller's part cannot free the job.
+struct Wait<'a>(&'a Shared);
+
+impl Drop for Wait<'_> {
+    fn drop(&mut self) {
+        let mut spins = 0;
+        while self.0.running.load(Ordering::Acquire) > 0 {
+            spins += 1;
+            if spins < YIELD_AFTER {
+                std::hint::spin_loop()
+            } else {
+                thread::yield_now()
+            }
+        }
+    }
+}
+
+fn work(worker: usize, shared: &Shared) {
+    let mut seen = 0;
+    loop {
+        let mut spins = 0;
+        while shared.epoch.load(Ordering::SeqCst) == seen {
+            if shared.stop.load(Ordering::SeqCst) {
+                return;
+            }
+            spins += 1;
+            if spins < SPINS {
+                std::hint::spin_loop();
+            } else {
+                thread::park();
+            }
+        }
+        seen += 1;
+        let job = *shared.job.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(JobPointer(job)) = job {
+            // SAFETY: `run` keeps the closure alive until `running` is 0, which happens below.
+            let call = std::panic::AssertUnwindSafe(|| unsafe { (*job)(worker) });
+            if std::panic::catch_unwind(call).is_err() {
+                shared.panicked.store(true, Ordering::Relaxed);
+            }
+        }
+        shared.running.fetch_sub(1, Ordering::Release);
+    }
+}
+
+impl Drop for Pool {
+    fn drop(&mut self) {
+        self.shared.stop.store(true, Ordering::SeqCst);
+        for handle in self.handles.drain(..) {
+            handle.thread().unpark();
+            let _ = handle.join();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_worker_runs_each_job_once() {
+        for threads in 1..5 {
+            let pool = Pool::new(threads);
+            let calls: Vec<AtomicUsize> = (0..threads).map(|_| AtomicUsize::new(0)).collect();
+            for _ in 0..200 {
+                pool.run(&|worker| {
+                    calls[worker].fetch_add(1, Ordering::Relaxed);
+                });
+            }
+            assert!(calls.iter().all(|c| c.load(Ordering::Relaxed) == 200));
+        }
+    }
+
+    #[test]
+    fn parked_workers_wake_up() {
+        let pool = Pool::new(2);
+        for _ in 0..3 {
+            thread::sleep(std::time::Duration::from_millis(5));
+            let sum = AtomicUsize::new(0);
+            pool.run(&|worker| {
+                sum.fetch_add(worker + 1, Ordering::Relaxed);
+            });
+            assert_eq!(sum.load(Ordering::Relaxed), 3);
+        }
+    }
+}

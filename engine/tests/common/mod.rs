@@ -1,0 +1,147 @@
+//! Runs a graph on every instruction set and several thread counts, and holds it against the f64
+//! reference interpreter.
+
+use graph::ndarray::{ArrayD, IxDyn};
+use graph::{Binding, Symbol, differentiate, interpret::evaluate, topological};
+use graticule_engine::{Engine, Isa, Parameters, Program, Request};
+
+/// Numbers in (−1, 1) that depend on a seed and repeat nowhere soon.
+pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
+    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 40) as f32 / (1u64 << 23) as f32 - 1.0
+    };
+    (0..count).map(|_| next()).collect()
+}
+
+/// What a graph gives on one engine.
+struct Run {
+    outputs: Vec<Vec<f32>>,
+    gradients: Vec<f32>,
+}
+
+fn run(engine: &Engine, request: &Request, leaves: &[(Symbol, Vec<f32>)], batch: usize) -> Run {
+    let named: Vec<(String, Symbol)> = leaves
+        .iter()
+        .filter(|(s, _)| s.as_parameter().is_some())
+        .map(|(s, _)| (format!("p{}", s.id()), s.clone()))
+        .collect();
+    let mut parameters = Parameters::new(&named);
+    for (symbol, values) in leaves.iter().filter(|(s, _)| s.as_parameter().is_some()) {
+        parameters.set(&format!("p{}", symbol.id()), values).unwrap();
+    }
+    let mut program = Program::compile(engine, request, parameters.layout(), &Binding::batch(batch)).unwrap();
+    for (symbol, values) in leaves {
+        if let Some(input) = symbol.as_input() {
+            program.set_input(&input.name, values).unwrap();
+        }
+    }
+    // Twice, so that anything left over from the first run would show.
+    program.run(&mut parameters, 0).unwrap();
+    program.run(&mut parameters, 0).unwrap();
+    let outputs = (0..request.outputs.len())
+        .map(|k| program.output(k).to_vec())
+        .collect();
+    Run {
+        outputs,
+        gradients: program.gradients().to_vec(),
+    }
+}
+
+/// Checks `output` and the gradient of a weighted sum of it with respect to every parameter and
+/// input, for all instruction sets (within `tolerance`) and for 1, 2 and 3 threads (same bits).
+/// `fill` gives a leaf's numbers; by default they are random in (−1, 1).
+pub fn check_with(output: &Symbol, batch: usize, tolerance: f64, fill: impl Fn(&Symbol, usize) -> Vec<f32>) {
+    let nodes = topological(std::slice::from_ref(output));
+    let shapes = Binding::batch(batch).shapes(&nodes).unwrap();
+    let is_leaf = |s: &&Symbol| s.as_parameter().is_some() || s.as_input().is_some();
+    let leaves: Vec<(Symbol, Vec<f32>)> = nodes
+        .iter()
+        .filter(is_leaf)
+        .map(|s| (s.clone(), fill(s, shapes[&s.id()].elements())))
+        .collect();
+    let weights = numbers(shapes[&output.id()].elements(), 77);
+    // Weights that vary over everything but the batch, so that they fit any batch size.
+    let sample = output.shape().elements();
+    let weights = Symbol::constants(weights[..sample].to_vec(), output.shape().clone());
+    let loss = output.mul(&weights).unwrap().sum().unwrap();
+    let trainable: Vec<Symbol> = leaves
+        .iter()
+        .map(|(s, _)| s)
+        .filter(|s| s.as_parameter().is_some_and(|p| p.trainable))
+        .cloned()
+        .collect();
+    let inputs: Vec<Symbol> = leaves
+        .iter()
+        .map(|(s, _)| s)
+        .filter(|s| s.as_input().is_some())
+        .cloned()
+        .collect();
+    let gradients = differentiate(&loss, &trainable).unwrap();
+    let mut outputs = vec![output.clone(), loss.clone()];
+    outputs.extend(differentiate(&loss, &inputs).unwrap());
+    let request = Request {
+        outputs: outputs.clone(),
+        gradients: trainable.iter().cloned().zip(gradients.clone()).collect(),
+        updates: vec![],
+    };
+    outputs.extend(gradients);
+    let array = |s: &Symbol, v: &[f32]| {
+        ArrayD::from_shape_vec(IxDyn(&shapes[&s.id()]), v.iter().map(|&x| f64::from(x)).collect()).unwrap()
+    };
+    let given: Vec<(&Symbol, ArrayD<f64>)> = leaves.iter().map(|(s, v)| (s, array(s, v))).collect();
+    let exact = evaluate(&outputs, &given, batch).unwrap();
+    for isa in Isa::available() {
+        let first = run(&Engine::with_isa(1, isa), &request, &leaves, batch);
+        for threads in [2, 3] {
+            let other = run(&Engine::with_isa(threads, isa), &request, &leaves, batch);
+            assert!(
+                first.outputs == other.outputs,
+                "{isa}: {threads} threads give other outputs"
+            );
+            assert!(
+                first.gradients == other.gradients,
+                "{isa}: {threads} threads give other gradients"
+            );
+        }
+        for (k, got) in first.outputs.iter().enumerate() {
+            close(
+                got,
+                &exact[k],
+                tolerance,
+                &format!("{isa} output {k} of {output:?}"),
+            );
+        }
+        let mut at = 0;
+        for (k, parameter) in trainable.iter().enumerate() {
+            let elements = parameter.shape().elements();
+            let what = format!("{isa} gradient of {parameter:?} in {output:?}");
+            close(
+                &first.gradients[at..at + elements],
+                &exact[first.outputs.len() + k],
+                tolerance,
+                &what,
+            );
+            at += elements.next_multiple_of(16);
+        }
+    }
+}
+
+/// [`check_with`] on random numbers.
+pub fn check(output: &Symbol, batch: usize) {
+    check_with(output, batch, 2e-5, |s, count| numbers(count, s.id()));
+}
+
+fn close(got: &[f32], want: &ArrayD<f64>, tolerance: f64, what: &str) {
+    assert_eq!(got.len(), want.len(), "{what}");
+    let scale = want.iter().fold(1.0f64, |m, x| m.max(x.abs()));
+    for (i, (&g, &w)) in got.iter().zip(want.iter()).enumerate() {
+        assert!(
+            (f64::from(g) - w).abs() <= tolerance * scale,
+            "{what}: element {i} is {g}, should be {w}"
+        );
+    }
+}
