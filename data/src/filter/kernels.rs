@@ -3,7 +3,7 @@
 use ndarray::{Array1, Array2, array};
 
 use super::FilterError;
-use super::padding::check_at_least_one;
+use super::padding::check_size;
 
 /// The 3×3 kernels that the decks print.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -54,9 +54,9 @@ impl Named {
 /// The box kernel of `size` × `size`: 1/size² everywhere (rows I3, I6).
 ///
 /// # Errors
-/// When `size` is 0.
+/// When `size` is 0 or above [`LARGEST_WINDOW`](super::LARGEST_WINDOW).
 pub fn box_kernel(size: usize) -> Result<Array2<f32>, FilterError> {
-    check_at_least_one("box size", size)?;
+    check_size("box size", size)?;
     Ok(Array2::from_elem((size, size), 1.0 / (size * size) as f32))
 }
 
@@ -65,9 +65,9 @@ pub fn box_kernel(size: usize) -> Result<Array2<f32>, FilterError> {
 /// An even size has its centre between two cells.
 ///
 /// # Errors
-/// When `size` is 0 or `sigma` is not a positive number.
+/// When `size` is 0 or above [`LARGEST_WINDOW`](super::LARGEST_WINDOW), or `sigma` is not a positive number.
 pub fn gaussian_line(sigma: f32, size: usize) -> Result<Array1<f32>, FilterError> {
-    check_at_least_one("Gaussian size", size)?;
+    check_size("Gaussian size", size)?;
     if !(sigma.is_finite() && sigma > 0.0) {
         let found = sigma.to_string();
         return Err(FilterError::BadParameter {
@@ -98,5 +98,7 @@ pub fn gaussian_kernel(sigma: f32, size: usize) -> Result<Array2<f32>, FilterErr
 
 /// A Gaussian size that holds all but 0.3 % of the weight: 2⌈3σ⌉ + 1.
 pub fn gaussian_size(sigma: f32) -> usize {
-    2 * (3.0 * sigma).ceil().max(0.0) as usize + 1
+    ((3.0 * sigma).ceil().max(0.0) as usize)
+        .saturating_mul(2)
+        .saturating_add(1)
 }

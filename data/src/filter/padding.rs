@@ -7,6 +7,9 @@ use super::FilterError;
 /// The most values a padded image may have (1 GiB of `f32`).
 pub const LARGEST_PADDED: usize = 1 << 28;
 
+/// The longest side a window may have.
+pub const LARGEST_WINDOW: usize = 1 << 14;
+
 /// How far a window may reach over the border (rows I11–I13).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Padding {
@@ -196,6 +199,18 @@ pub(super) fn check_at_least_one(name: &'static str, found: usize) -> Result<(),
         });
     }
     Ok(())
+}
+
+/// A window's side that is used to reserve memory or counted squared.
+pub(super) fn check_size(name: &'static str, found: usize) -> Result<(), FilterError> {
+    if (1..=LARGEST_WINDOW).contains(&found) {
+        return Ok(());
+    }
+    Err(FilterError::BadParameter {
+        name,
+        found: found.to_string(),
+        expected: "1 to 16384",
+    })
 }
 
 pub(super) fn check_image(image: &ArrayView3<f32>) -> Result<(), FilterError> {
