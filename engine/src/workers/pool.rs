@@ -5,9 +5,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
 
 /// Iterations that a worker spins for the next job before it parks (some tens of microseconds).
-const SPINS: u32 = 20_000;
+const SPINS: u32 = 2_000;
 /// Iterations that the caller spins for its workers before it yields its core to them.
-const YIELD_AFTER: u32 = 100_000;
+const YIELD_AFTER: u32 = 2_000;
 
 type Job<'a> = dyn Fn(usize) + Sync + 'a;
 
