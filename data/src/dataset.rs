@@ -56,12 +56,10 @@ impl Dataset {
         (0..self.len())
             .map(|index| match self.source.target(index)? {
                 Target::Class(class) => Ok(class),
-                _ => Err(
-                    DataError::new(ErrorKind::Target, self.source.name_of(index))
-                        .found("a target that is no class")
-                        .expected("one class index")
-                        .remedy("Give every sample of a classification one class."),
-                ),
+                _ => Err(DataError::new(ErrorKind::Target, self.source.name_of(index))
+                    .found("a target that is no class")
+                    .expected("one class index")
+                    .remedy("Give every sample of a classification one class.")),
             })
             .collect::<Result<_, _>>()
             .map(Some)

@@ -100,8 +100,6 @@ impl DataError {
         Self::new(ErrorKind::Io, path.display())
             .found(format!("the system error `{error}`"))
             .expected("a file that can be read and written")
-            .remedy(
-                "Check that the path exists, that you may use it, and that the disk is not full.",
-            )
+            .remedy("Check that the path exists, that you may use it, and that the disk is not full.")
     }
 }

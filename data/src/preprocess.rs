@@ -175,12 +175,8 @@ impl Preprocess {
                 &names.iter().map(String::as_str).collect::<Vec<_>>(),
                 &dataset.name,
             ),
-            (InputEncoding::Image(_), _) => {
-                error(ErrorKind::Option, "a table".into(), "images".into())
-            }
-            (InputEncoding::Table(_), _) => {
-                error(ErrorKind::Option, "images".into(), "a table".into())
-            }
+            (InputEncoding::Image(_), _) => error(ErrorKind::Option, "a table".into(), "images".into()),
+            (InputEncoding::Table(_), _) => error(ErrorKind::Option, "images".into(), "a table".into()),
         }
     }
 }

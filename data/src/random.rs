@@ -37,10 +37,7 @@ pub enum Purpose {
 /// ```
 pub fn rng(seed: u64, epoch: u64, sample: u64, purpose: Purpose) -> ChaCha8Rng {
     let mut key = [0u8; 32];
-    for (part, value) in key
-        .chunks_exact_mut(8)
-        .zip([seed, epoch, sample, purpose as u64])
-    {
+    for (part, value) in key.chunks_exact_mut(8).zip([seed, epoch, sample, purpose as u64]) {
         part.copy_from_slice(&value.to_le_bytes());
     }
     ChaCha8Rng::from_seed(key)

@@ -188,12 +188,10 @@ pub trait Source: Send + Sync {
                 visit(rows.as_slice().unwrap_or_default());
                 Ok(())
             }
-            Raw::Row(_) => Err(
-                DataError::new(crate::ErrorKind::Option, self.name_of(index))
-                    .found("a table row")
-                    .expected("an image")
-                    .remedy("Use a data set of images here."),
-            ),
+            Raw::Row(_) => Err(DataError::new(crate::ErrorKind::Option, self.name_of(index))
+                .found("a table row")
+                .expected("an image")
+                .remedy("Use a data set of images here.")),
         }
     }
 }

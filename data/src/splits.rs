@@ -148,10 +148,7 @@ impl Splits {
         // Rounding errors are carried from class to class so that the totals come out right too.
         let mut carry = [0.0; 2];
         for (class, mut stratum) in strata.into_iter().enumerate() {
-            shuffle(
-                &mut stratum,
-                &mut rng(seed, 0, class as u64, Purpose::Split),
-            );
+            shuffle(&mut stratum, &mut rng(seed, 0, class as u64, Purpose::Split));
             splits.deal(&stratum, fractions, &mut carry);
         }
         splits.sort();
@@ -167,10 +164,7 @@ impl Splits {
     fn deal(&mut self, stratum: &[usize], fractions: Fractions, carry: &mut [f64; 2]) {
         let count = stratum.len() as f64;
         let mut rest = stratum;
-        for (role, share) in [fractions.test, fractions.validation]
-            .into_iter()
-            .enumerate()
-        {
+        for (role, share) in [fractions.test, fractions.validation].into_iter().enumerate() {
             let wanted = share * count + carry[role];
             // A class keeps one training sample as long as it has one.
             let taken = (wanted.round().max(0.0) as usize).min(rest.len().saturating_sub(1));

@@ -2,9 +2,7 @@
 //! the truth tables of AND and OR (L5, L6, S17).
 
 use crate::random::{Purpose, rng};
-use crate::{
-    DataError, Dataset, ErrorKind, Fractions, InputLayout, Raw, Source, Splits, Target, Task,
-};
+use crate::{DataError, Dataset, ErrorKind, Fractions, InputLayout, Raw, Source, Splits, Target, Task};
 use rand::RngExt;
 use rand_chacha::ChaCha8Rng;
 use rand_distr::StandardNormal;
@@ -68,13 +66,7 @@ impl Toy {
     }
 
     /// One point: inputs and value (class 0 or 1, or the number for the plane).
-    fn point(
-        self,
-        index: usize,
-        count: usize,
-        noise: f64,
-        rng: &mut ChaCha8Rng,
-    ) -> ([f64; 2], f64) {
+    fn point(self, index: usize, count: usize, noise: f64, rng: &mut ChaCha8Rng) -> ([f64; 2], f64) {
         let mut uniform = |low: f64, high: f64| low + (high - low) * rng.random::<f64>();
         let side = index % 2;
         let (point, value) = match self {
@@ -110,11 +102,7 @@ impl Toy {
             Toy::And | Toy::Or => {
                 let bits = [(index / 2 % 2) as f64, (index % 2) as f64];
                 let ones = bits[0] + bits[1];
-                let hit = if self == Toy::And {
-                    ones == 2.0
-                } else {
-                    ones > 0.0
-                };
+                let hit = if self == Toy::And { ones == 2.0 } else { ones > 0.0 };
                 (bits, f64::from(u8::from(hit)))
             }
         };
@@ -155,8 +143,7 @@ pub fn dataset(toy: Toy, options: ToyOptions) -> Result<Dataset, DataError> {
             .expected("noise from 0 to 1 and 4 to 10000000 samples")
             .remedy("For example noise 0.1 and 500 samples."));
     }
-    let made =
-        (0..count).map(|i| toy.point(i, count, noise, &mut rng(seed, 0, i as u64, Purpose::Toy)));
+    let made = (0..count).map(|i| toy.point(i, count, noise, &mut rng(seed, 0, i as u64, Purpose::Toy)));
     let (points, values): (Vec<_>, Vec<_>) = made.unzip();
     let regression = toy == Toy::Plane;
     let classes: Vec<usize> = values.iter().map(|&v| v as usize).collect();
@@ -166,12 +153,7 @@ pub fn dataset(toy: Toy, options: ToyOptions) -> Result<Dataset, DataError> {
             ..Splits::default()
         }
     } else {
-        Splits::by_fraction(
-            count,
-            (!regression).then_some(&classes[..]),
-            fractions,
-            seed,
-        )?
+        Splits::by_fraction(count, (!regression).then_some(&classes[..]), fractions, seed)?
     };
     let task = if regression {
         Task::Regression {

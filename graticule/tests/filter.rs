@@ -155,6 +155,192 @@ fn bad_inputs_get_one_clear_message_and_leave_nothing() {
     assert_eq!(left, ["cut.png", "step.png", "words.png"]);
 }
 
+/// A grey picture of 12 × 12 pixels with a bright square, one wild pixel in it and one beside it.
+fn spotted_picture(desk: &Desk) {
+    let inside = |x| (3..9).contains(&x);
+    let mut picture = GrayImage::from_fn(12, 12, |x, y| {
+        Luma([if inside(x) && inside(y) { 180 } else { 60 }])
+    });
+    picture.put_pixel(5, 5, Luma([0]));
+    picture.put_pixel(1, 10, Luma([255]));
+    picture.save(desk.file("spots.png")).unwrap();
+}
+
+#[test]
+fn median_removes_the_wild_pixels() {
+    let desk = Desk::new();
+    spotted_picture(&desk);
+    desk.run(&["filter", "spots.png", "-k", "median", "-o", "m.png"])
+        .done();
+    let clean = grey(&desk, "m.png");
+    assert_eq!(
+        (
+            clean.get_pixel(5, 5)[0],
+            clean.get_pixel(1, 10)[0],
+            clean.get_pixel(4, 7)[0]
+        ),
+        (180, 60, 180)
+    );
+}
+
+#[test]
+fn steps_run_in_the_told_order_and_name_the_output() {
+    let desk = Desk::new();
+    step_picture(&desk);
+    let args = [
+        "filter",
+        "step.png",
+        "-k",
+        "box",
+        "-k",
+        "identity",
+        "--add",
+        "10",
+        "--multiply",
+        "0.5",
+        "--pool",
+        "max",
+        "2",
+        "2",
+        "--json",
+    ];
+    let told = desk.run(&args).json();
+    let steps = [
+        "multiply 0.5",
+        "add 10",
+        "box 3 × 3",
+        "identity 3 × 3 (correlation)",
+        "pool max 2 × 2, stride 2",
+    ];
+    assert_eq!(told["steps"], serde_json::json!(steps));
+    assert_eq!(told["output_size"], serde_json::json!([3, 4, 1]));
+    let pooled = grey(&desk, "step-multiply-add-box-identity-pool.png");
+    // Columns 3 and 4 of the blurred step are 10 + 100/3 and 10 + 200/3.
+    assert_eq!(pooled.as_raw()[..4], [10, 43, 110, 110]);
+}
+
+#[test]
+fn noise_returns_with_its_seed() {
+    let desk = Desk::new();
+    step_picture(&desk);
+    let noisy = |seed: &str, name: &str| {
+        desk.run(&["filter", "step.png", "--noise", "20", "--seed", seed, "-o", name])
+            .done();
+        grey(&desk, name)
+    };
+    assert_eq!(noisy("1", "a.png"), noisy("1", "b.png"));
+    assert_ne!(noisy("1", "c.png"), noisy("2", "d.png"));
+}
+
+#[test]
+fn translate_equalize_and_integral_write_what_they_say() {
+    let desk = Desk::new();
+    step_picture(&desk);
+    desk.run(&[
+        "filter",
+        "step.png",
+        "--translate",
+        "-2,0",
+        "--pad-value",
+        "77",
+        "-o",
+        "t.png",
+    ])
+    .done();
+    assert_eq!(
+        grey(&desk, "t.png").as_raw()[..8],
+        [0, 0, 200, 200, 200, 200, 77, 77]
+    );
+    desk.run(&["filter", "step.png", "-k", "equalize", "-o", "e.png"])
+        .done();
+    assert_eq!(
+        grey(&desk, "e.png").as_raw()[..8],
+        [0, 0, 0, 0, 255, 255, 255, 255]
+    );
+    let told = desk
+        .run(&["filter", "step.png", "-k", "integral", "-o", "i.png", "--json"])
+        .json();
+    assert_eq!(told["range"], serde_json::json!([0.0, 4.0 * 6.0 * 200.0]));
+    let integral = grey(&desk, "i.png");
+    assert_eq!(integral.dimensions(), (9, 7));
+    assert_eq!(integral.as_raw()[54..], [0, 0, 0, 0, 0, 64, 128, 191, 255]);
+}
+
+#[test]
+fn sharpening_makes_edges_steeper() {
+    let desk = Desk::new();
+    spotted_picture(&desk);
+    for kernel in ["sharpen", "unsharp", "emphasis"] {
+        let told = desk.run(&["filter", "spots.png", "-k", kernel, "--json"]).json();
+        let range = [
+            told["range"][0].as_f64().unwrap(),
+            told["range"][1].as_f64().unwrap(),
+        ];
+        assert!(range[0] < 0.0 && range[1] > 255.0, "{kernel}: {range:?}");
+    }
+}
+
+#[test]
+fn a_setting_that_no_step_hears_is_wrong_usage() {
+    let desk = Desk::new();
+    step_picture(&desk);
+    let refused = |args: &[&str], part: &str| {
+        let run = desk.run(&[&["filter", "step.png"], args].concat());
+        assert!(run.failed(2).contains(part), "{args:?} → {run:?}");
+    };
+    refused(&["-k", "sobel", "--size", "5"], "--size means nothing to sobel");
+    refused(&["-k", "box", "--sigma", "5"], "--sigma means nothing to box");
+    refused(
+        &["-k", "equalize", "--padding", "full"],
+        "--padding means nothing to equalize",
+    );
+    refused(
+        &["--pool", "max", "2", "2", "--stride", "2"],
+        "--stride means nothing to pool",
+    );
+    refused(&["-k", "box", "--seed", "2"], "--noise");
+    refused(&["--pool", "most", "2", "2"], "`most` is no kind of pooling");
+    refused(&["--pool", "max", "0", "2"], "the size is `0`");
+    refused(&["--translate", "3"], "expected two whole numbers");
+    refused(&["--add", "nan"], "not a finite number");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_folder_without_write_permission_is_told() {
+    use std::os::unix::fs::PermissionsExt;
+    let desk = Desk::new();
+    step_picture(&desk);
+    let locked = desk.file("locked");
+    std::fs::create_dir(&locked).unwrap();
+    std::fs::set_permissions(&locked, std::fs::Permissions::from_mode(0o555)).unwrap();
+    if std::fs::write(locked.join("probe"), "").is_ok() {
+        println!("skipped: this user may write everywhere");
+        return;
+    }
+    let run = desk.run(&["filter", "step.png", "-k", "edge", "-o", "locked/out.png"]);
+    assert!(run.failed(1).contains("cannot write"), "{run:?}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_reader_that_leaves_is_not_an_error() {
+    let desk = Desk::new();
+    step_picture(&desk);
+    let mut command = desk.command(&["filter", "step.png", "-k", "edge"]);
+    let mut child = command
+        .stdout(std::process::Stdio::piped())
+        .stderr(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let done = child.wait_with_output().unwrap();
+    assert_eq!(
+        (done.status.code(), done.stderr.as_slice()),
+        (Some(0), [].as_slice())
+    );
+}
+
 #[test]
 fn the_binary_explains_itself() {
     let desk = Desk::new();

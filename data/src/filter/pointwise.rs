@@ -1,12 +1,11 @@
 //! Operations on single values and positions: multiply, add, translate, noise (rows I2, S17).
 
 use ndarray::{Array3, ArrayView3, s};
-use rand::SeedableRng;
-use rand_chacha::ChaCha8Rng;
 use rand_distr::{Distribution, StandardNormal};
 
 use super::FilterError;
 use super::padding::{PadValue, Sides, check_image, pad};
+use crate::random::{Purpose, rng};
 
 /// Every value times `factor`: contrast.
 pub fn multiply(image: ArrayView3<f32>, factor: f32) -> Array3<f32> {
@@ -75,15 +74,7 @@ pub fn gaussian_noise(image: ArrayView3<f32>, sigma: f32, seed: u64) -> Result<A
             expected: "a number of at least 0",
         });
     }
-    let mut source = noise_source(seed);
+    let mut source = rng(seed, 0, 0, Purpose::Noise);
     let mut next = move || -> f32 { StandardNormal.sample(&mut source) };
     Ok(image.mapv(|value| value + sigma * next()))
-}
-
-/// Keyed by (seed, epoch 0, sample 0, purpose), so that this noise is unlike any other stream of the same seed.
-fn noise_source(seed: u64) -> ChaCha8Rng {
-    let mut key = [0; 32];
-    key[..8].copy_from_slice(&seed.to_le_bytes());
-    key[24..].copy_from_slice(b"filternz");
-    ChaCha8Rng::from_seed(key)
 }

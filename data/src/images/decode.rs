@@ -29,10 +29,7 @@ pub fn is_image_name(name: &str) -> bool {
     let ending = name
         .rsplit_once('.')
         .map(|(_, ending)| ending.to_ascii_lowercase());
-    matches!(
-        ending.as_deref(),
-        Some("png" | "jpg" | "jpeg" | "tif" | "tiff")
-    )
+    matches!(ending.as_deref(), Some("png" | "jpg" | "jpeg" | "tif" | "tiff"))
 }
 
 fn unreadable(place: &str, error: &ImageError) -> DataError {
@@ -75,11 +72,7 @@ pub fn header(bytes: &[u8], place: &str) -> Result<Header, DataError> {
             .expected(format!("at most {MAX_PIXELS} pixels"))
             .remedy("Cut the image into tiles."));
     }
-    let channels = if decoder.color_type().has_color() {
-        3
-    } else {
-        1
-    };
+    let channels = if decoder.color_type().has_color() { 3 } else { 1 };
     Ok(Header {
         height: height as usize,
         width: width as usize,
@@ -111,9 +104,7 @@ fn whole_image(bytes: &[u8], place: &str) -> Result<DynamicImage, DataError> {
                 bytes.len()
             ))
             .expected("a whole image")
-            .remedy(
-                "Get the file again or delete it, or skip unreadable images with --skip-bad.",
-            ));
+            .remedy("Get the file again or delete it, or skip unreadable images with --skip-bad."));
     }
     DynamicImage::from_decoder(decoder(bytes, place)?).map_err(|e| unreadable(place, &e))
 }
@@ -268,10 +259,7 @@ pub(crate) mod tests {
     #[test]
     fn resizing_happens_only_when_asked_for() {
         let bytes = encoded(10, 20, ImageFormat::Png);
-        assert_eq!(
-            decode(&bytes, "a", 3, Some((4, 6))).unwrap().dim(),
-            (4, 6, 3)
-        );
+        assert_eq!(decode(&bytes, "a", 3, Some((4, 6))).unwrap().dim(), (4, 6, 3));
         assert_eq!(decode(&bytes, "a", 1, None).unwrap().dim(), (10, 20, 1));
     }
 }

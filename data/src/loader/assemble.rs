@@ -38,9 +38,7 @@ impl Assembler {
         };
         let (rows, table) = match &preprocess.input {
             InputEncoding::Image(encoding) => (None, encoding.table()),
-            InputEncoding::Table(_) => {
-                (Some(encode_rows(dataset, indices, preprocess)?), Vec::new())
-            }
+            InputEncoding::Table(_) => (Some(encode_rows(dataset, indices, preprocess)?), Vec::new()),
         };
         Ok(Self {
             source: Arc::clone(&dataset.source),
@@ -158,21 +156,14 @@ fn look_up(pixels: &[u8], table: &[f32], channels: usize, out: &mut [f32]) {
         }
         return;
     }
-    for (values, bytes) in out
-        .chunks_exact_mut(channels)
-        .zip(pixels.chunks_exact(channels))
-    {
+    for (values, bytes) in out.chunks_exact_mut(channels).zip(pixels.chunks_exact(channels)) {
         for (c, (value, &byte)) in values.iter_mut().zip(bytes).enumerate() {
             *value = table[usize::from(byte) * channels + c];
         }
     }
 }
 
-fn encode_rows(
-    dataset: &Dataset,
-    indices: &[usize],
-    preprocess: &Preprocess,
-) -> Result<Vec<f32>, DataError> {
+fn encode_rows(dataset: &Dataset, indices: &[usize], preprocess: &Preprocess) -> Result<Vec<f32>, DataError> {
     let width = preprocess.input_len();
     let mut rows = vec![0.0; indices.len() * width];
     for (&index, row) in indices.iter().zip(rows.chunks_exact_mut(width.max(1))) {

@@ -83,14 +83,8 @@ impl Epoch {
 impl Drop for Epoch {
     fn drop(&mut self) {
         // First all receivers, which ends the work, then the threads.
-        self.workers
-            .iter_mut()
-            .for_each(|worker| worker.made = None);
-        for thread in self
-            .workers
-            .iter_mut()
-            .filter_map(|worker| worker.thread.take())
-        {
+        self.workers.iter_mut().for_each(|worker| worker.made = None);
+        for thread in self.workers.iter_mut().filter_map(|worker| worker.thread.take()) {
             // A panic of the thread was answered by making its batches here.
             drop(thread.join());
         }

@@ -7,11 +7,7 @@ fn bits(loader: &Loader, epoch: u64, from: usize) -> Vec<(Vec<u32>, Vec<u32>, Ve
     let batch = |batch: Result<Batch, DataError>| {
         let batch = batch.unwrap();
         assert_eq!(batch.size, batch.indices.len());
-        (
-            bits(&batch.inputs),
-            bits(&batch.targets),
-            batch.indices.clone(),
-        )
+        (bits(&batch.inputs), bits(&batch.targets), batch.indices.clone())
     };
     loader.epoch(epoch).from_batch(from).map(batch).collect()
 }
@@ -157,10 +153,7 @@ fn senseless_options_and_foreign_samples_are_refused() {
         ..LoaderOptions::default()
     };
     assert_eq!(
-        Loader::new(&data, &[0], &preprocess, none)
-            .err()
-            .unwrap()
-            .kind,
+        Loader::new(&data, &[0], &preprocess, none).err().unwrap().kind,
         ErrorKind::Option
     );
     let foreign = Loader::new(&data, &[5000], &preprocess, LoaderOptions::default());

@@ -1,13 +1,9 @@
 //! Fitting the preprocessing on the training samples.
 
 use super::table::level_text;
-use super::{
-    ColumnEncoding, ImageEncoding, InputEncoding, Preprocess, TableEncoding, TargetEncoding,
-};
+use super::{ColumnEncoding, ImageEncoding, InputEncoding, Preprocess, TableEncoding, TargetEncoding};
 use crate::statistics::{self, Moments};
-use crate::{
-    Cell, Column, ColumnKind, DataError, Dataset, ErrorKind, InputLayout, Raw, Target, Task,
-};
+use crate::{Cell, Column, ColumnKind, DataError, Dataset, ErrorKind, InputLayout, Raw, Target, Task};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -104,13 +100,8 @@ fn byte_moments(counts: &[u64; 256], max: f64) -> (f32, f32) {
     (moments.mean() as f32, moments.scale() as f32)
 }
 
-fn fit_table(
-    dataset: &Dataset,
-    columns: &[Column],
-    scaling: Scaling,
-) -> Result<TableEncoding, DataError> {
-    let mut cells: Vec<Vec<Cell>> =
-        vec![Vec::with_capacity(dataset.splits.train.len()); columns.len()];
+fn fit_table(dataset: &Dataset, columns: &[Column], scaling: Scaling) -> Result<TableEncoding, DataError> {
+    let mut cells: Vec<Vec<Cell>> = vec![Vec::with_capacity(dataset.splits.train.len()); columns.len()];
     for &index in &dataset.splits.train {
         if let Raw::Row(row) = dataset.source.raw(index)? {
             cells

@@ -59,9 +59,7 @@ impl ColumnEncoding {
 
     fn feature_names(&self) -> Vec<String> {
         match self {
-            ColumnEncoding::Numeric {
-                name, indicator, ..
-            } => {
+            ColumnEncoding::Numeric { name, indicator, .. } => {
                 let missing = indicator.then(|| format!("{name} missing"));
                 std::iter::once(name.clone()).chain(missing).collect()
             }
@@ -191,10 +189,7 @@ impl TableEncoding {
         }
         Err(DataError::new(ErrorKind::MissingColumn, place)
             .found(format!("the feature columns {}", names.join(", ")))
-            .expected(format!(
-                "{}, as the model was trained on",
-                wanted.join(", ")
-            ))
+            .expected(format!("{}, as the model was trained on", wanted.join(", ")))
             .remedy("Rename, add or leave out columns."))
     }
 

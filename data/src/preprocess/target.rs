@@ -13,29 +13,20 @@ pub struct TargetEncoding {
 }
 
 impl TargetEncoding {
-    pub(super) fn encode(
-        &self,
-        task: &Task,
-        target: &Target,
-        out: &mut [f32],
-    ) -> Result<(), DataError> {
+    pub(super) fn encode(&self, task: &Task, target: &Target, out: &mut [f32]) -> Result<(), DataError> {
         match (task, target) {
             (Task::Classification { classes }, Target::Class(class)) if *class < classes.len() => {
                 out.copy_from_slice(&[*class as f32]);
                 Ok(())
             }
-            (Task::MultiLabel { classes }, Target::Classes(on))
-                if on.iter().all(|&c| c < classes.len()) =>
-            {
+            (Task::MultiLabel { classes }, Target::Classes(on)) if on.iter().all(|&c| c < classes.len()) => {
                 out.fill(0.0);
                 for &class in on {
                     out[class] = 1.0;
                 }
                 Ok(())
             }
-            (Task::Regression { targets }, Target::Values(values))
-                if values.len() == targets.len() =>
-            {
+            (Task::Regression { targets }, Target::Values(values)) if values.len() == targets.len() => {
                 for (place, (value, out)) in values.iter().zip(out).enumerate() {
                     *out = (value - self.mean[place]) / self.std[place];
                 }
@@ -43,10 +34,7 @@ impl TargetEncoding {
             }
             _ => Err(DataError::new(ErrorKind::Target, "target")
                 .found(format!("{target:?}"))
-                .expected(format!(
-                    "one that fits the outputs {:?}",
-                    task.output_names()
-                ))
+                .expected(format!("one that fits the outputs {:?}", task.output_names()))
                 .remedy("Use data of the kind the model was trained on.")),
         }
     }

@@ -34,9 +34,7 @@ fn s3_missing_cells_take_the_median_and_say_so() {
         [-0.5, 1.0]
     );
     assert_eq!(
-        preprocess
-            .encode(&Raw::Row(vec![Cell::Number(9.0)]))
-            .unwrap(),
+        preprocess.encode(&Raw::Row(vec![Cell::Number(9.0)])).unwrap(),
         [2.0, 0.0]
     );
 }
@@ -45,9 +43,7 @@ fn s3_missing_cells_take_the_median_and_say_so() {
 fn robust_scaling_clips() {
     let preprocess = table(vec![numeric(false, Some(8.0))]);
     assert_eq!(
-        preprocess
-            .encode(&Raw::Row(vec![Cell::Number(1e12)]))
-            .unwrap(),
+        preprocess.encode(&Raw::Row(vec![Cell::Number(1e12)])).unwrap(),
         [8.0]
     );
 }
@@ -64,12 +60,7 @@ fn s2_s9_categories_are_one_hot_with_other_and_missing() {
     let preprocess = table(vec![column]);
     assert_eq!(
         preprocess.feature_names(),
-        [
-            "kind = flat",
-            "kind = house",
-            "kind = other",
-            "kind = missing"
-        ]
+        ["kind = flat", "kind = house", "kind = other", "kind = missing"]
     );
     let encode = |cell| preprocess.encode(&Raw::Row(vec![cell])).unwrap();
     assert_eq!(encode(Cell::Text("house".into())), [0.0, 1.0, 0.0, 0.0]);
@@ -86,11 +77,7 @@ fn regression_targets_go_there_and_back() {
         .unwrap();
     assert_eq!(out, [2.0]);
     assert_eq!(preprocess.decode_target(&[2.0, -1.0]), [200.0, 50.0]);
-    assert!(
-        preprocess
-            .encode_target(&Target::Class(0), &mut out)
-            .is_err()
-    );
+    assert!(preprocess.encode_target(&Target::Class(0), &mut out).is_err());
 }
 
 #[test]
@@ -124,10 +111,7 @@ fn s14_it_is_fitted_on_train_only_and_survives_storage() {
         Preprocess::fit(&data.clone().with_splits(splits)).unwrap()
     );
     let stored = serde_json::to_string(&preprocess).unwrap();
-    assert_eq!(
-        serde_json::from_str::<Preprocess>(&stored).unwrap(),
-        preprocess
-    );
+    assert_eq!(serde_json::from_str::<Preprocess>(&stored).unwrap(), preprocess);
 }
 
 #[test]

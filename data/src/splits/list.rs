@@ -33,8 +33,7 @@ pub fn read(path: &Path, source: &dyn Source) -> Result<Listed, DataError> {
             .iter()
             .position(|h| names.contains(&h.to_ascii_lowercase().as_str()))
     };
-    let (Some(name_column), Some(split_column)) =
-        (column(&NAME_COLUMNS), column(&["split", "role", "set"]))
+    let (Some(name_column), Some(split_column)) = (column(&NAME_COLUMNS), column(&["split", "role", "set"]))
     else {
         return Err(DataError::new(ErrorKind::MissingColumn, path.display())
             .found(format!(
@@ -56,8 +55,13 @@ pub fn read(path: &Path, source: &dyn Source) -> Result<Listed, DataError> {
         let index = names.find(name).ok_or_else(|| {
             DataError::new(ErrorKind::Split, place())
                 .found(format!("the sample `{name}`"))
-                .expected(format!("names as in this data set, such as `{}`", source.name_of(0)))
-                .remedy("Check that the list belongs to this data set, or was made before files were removed.")
+                .expected(format!(
+                    "names as in this data set, such as `{}`",
+                    source.name_of(0)
+                ))
+                .remedy(
+                    "Check that the list belongs to this data set, or was made before files were removed.",
+                )
         })?;
         match role {
             Role::Train => &mut splits.train,
@@ -150,9 +154,7 @@ pub fn write(path: &Path, dataset: &Dataset) -> Result<(), DataError> {
         }
     }
     let mut writer = csv::Writer::from_path(path).map_err(failed)?;
-    writer
-        .write_record(["file", "class", "split"])
-        .map_err(failed)?;
+    writer.write_record(["file", "class", "split"]).map_err(failed)?;
     for (index, role) in roles.iter().enumerate() {
         let class = labels
             .as_ref()

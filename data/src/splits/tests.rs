@@ -30,11 +30,7 @@ fn s6_roles_come_out_at_the_default_shares() {
     let classes: Vec<usize> = (0..1000).map(|i| i % 10).collect();
     let splits = Splits::by_fraction(1000, Some(&classes), Fractions::default(), 3).unwrap();
     assert_eq!(
-        (
-            splits.train.len(),
-            splits.validation.len(),
-            splits.test.len()
-        ),
+        (splits.train.len(), splits.validation.len(), splits.test.len()),
         (700, 150, 150)
     );
     assert!((0..10).all(|c| splits.test.iter().filter(|&&i| classes[i] == c).count() == 15));
@@ -49,11 +45,7 @@ fn fractions_may_leave_samples_out() {
     };
     let splits = Splits::by_fraction(100, None, fractions, 0).unwrap();
     assert_eq!(
-        (
-            splits.train.len(),
-            splits.validation.len(),
-            splits.test.len()
-        ),
+        (splits.train.len(), splits.validation.len(), splits.test.len()),
         (10, 10, 10)
     );
 }
@@ -74,13 +66,7 @@ fn overlaps_foreign_indices_and_bad_shares_are_told() {
         train: vec![9],
         ..Splits::default()
     };
-    assert!(
-        foreign
-            .check(3)
-            .unwrap_err()
-            .to_string()
-            .contains("below 3")
-    );
+    assert!(foreign.check(3).unwrap_err().to_string().contains("below 3"));
     let shares = Fractions {
         train: 0.9,
         validation: 0.2,
@@ -102,11 +88,7 @@ fn carving_takes_from_train_only() {
     let carved = splits.carve(None, 0.1, 0.0, 1).unwrap();
     carved.check(100).unwrap();
     assert_eq!(
-        (
-            carved.train.len(),
-            carved.validation.len(),
-            carved.test.len()
-        ),
+        (carved.train.len(), carved.validation.len(), carved.test.len()),
         (81, 9, 10)
     );
 }

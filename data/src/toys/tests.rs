@@ -64,10 +64,7 @@ fn l6_and_or_are_their_truth_tables_and_all_train() {
 fn the_spiral_has_two_arms_opposite_each_other() {
     let spiral = points(Toy::Spiral, 0.0);
     for pair in spiral.chunks_exact(2) {
-        assert!(
-            (pair[0].0[0] + pair[1].0[0]).abs() < 1e-9
-                && (pair[0].0[1] + pair[1].0[1]).abs() < 1e-9
-        );
+        assert!((pair[0].0[0] + pair[1].0[0]).abs() < 1e-9 && (pair[0].0[1] + pair[1].0[1]).abs() < 1e-9);
         assert_ne!(pair[0].1, pair[1].1);
     }
 }

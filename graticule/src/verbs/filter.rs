@@ -2,30 +2,34 @@
 
 mod parse;
 mod picture;
+mod plan;
 mod steps;
 
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use data::filter::{PadValue, Padding, Window};
+use data::filter::{PadValue, Padding};
 use ndarray::Array2;
 use serde::Serialize;
 
 use crate::error::{Failure, Outcome};
 use crate::output::Output;
 use picture::Grey;
-use steps::Step;
 
 const HELP: &str = "\
-Values are 0 (black) to 255 (white). What leaves that range is cut off, unless --signed or --stretch maps it.
-Steps run in this order: kernels as they are given, then --matrix.
+Values are 0 (black) to 255 (white). What leaves that range in the result is cut off, unless --signed or
+--stretch maps it. Steps run in this order: --noise, --translate, --multiply, --add, each --kernel as given,
+--matrix, --pool.
 
 Examples:
   graticule filter photo.jpg --kernel edge3
-  graticule filter photo.jpg --kernel gaussian --sigma 5 --size 30 --pad-value mirror -o soft.png
-  graticule filter photo.jpg --matrix \"-1 0 1; -1 0 1; -1 0 1\" --padding valid --signed";
+  graticule filter photo.jpg --kernel gaussian --sigma 5 --size 30 -o soft.png
+  graticule filter photo.jpg --kernel emphasis --kernel equalize
+  graticule filter photo.jpg --noise 25 --seed 1 --kernel median
+  graticule filter photo.jpg --matrix \"-1 0 1; -1 0 1; -1 0 1\" --padding valid --signed
+  graticule filter photo.jpg --pool max 2 2";
 
-/// Apply image operations to a picture: edges, blur, sharpening, any kernel of your own
+/// Apply image operations to a picture: edges, blur, sharpening, pooling, any kernel of your own
 #[derive(Debug, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
@@ -40,31 +44,50 @@ pub struct Args {
     /// Side of the window, in pixels [default: 3; for gaussian 6 sigma]
     #[arg(long, value_name = "N")]
     size: Option<usize>,
-    /// Width of the Gaussian, in pixels
-    #[arg(long, value_name = "S", default_value_t = 2.0, allow_negative_numbers = true)]
-    sigma: f32,
+    /// Width of the Gaussian, in pixels [default: 2]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    sigma: Option<f32>,
     /// Turn kernels by 180° (convolution)
     #[arg(long, conflicts_with = "correlate")]
     convolve: bool,
     /// Take kernels as they are written (cross-correlation); the default
     #[arg(long)]
     correlate: bool,
-    /// How far a window may reach over the border: valid, same, full or a count of pixels [default: same]
+    /// How far a window may reach over the border: valid, same, full or a count of pixels
+    /// [default: same; for --pool valid]
     #[arg(long, value_parser = parse::padding)]
     padding: Option<Padding>,
-    /// What stands there: zero, mirror or a value
-    #[arg(long, value_parser = parse::pad_value, default_value = "zero", allow_negative_numbers = true)]
+    /// What stands over the border: zero, mirror or a value
+    #[arg(long, value_parser = parse::pad_value, default_value = "mirror", allow_negative_numbers = true)]
     pad_value: PadValue,
-    /// Pixels between two window positions
-    #[arg(long, value_name = "N", default_value_t = 1)]
-    stride: usize,
+    /// Pixels between two window positions of --kernel and --matrix [default: 1]
+    #[arg(long, value_name = "N")]
+    stride: Option<usize>,
+    /// Pool each channel, KIND: max, min, average, sum or l2
+    #[arg(long, num_args = 3, value_names = ["KIND", "SIZE", "STRIDE"])]
+    pool: Option<Vec<String>>,
+    /// Move the picture by DX pixels to the right and DY down
+    #[arg(long, value_name = "DX,DY", value_parser = parse::pair, allow_hyphen_values = true)]
+    translate: Option<[isize; 2]>,
+    /// Multiply each value: contrast
+    #[arg(long, value_name = "V", value_parser = parse::number, allow_negative_numbers = true)]
+    multiply: Option<f32>,
+    /// Add to each value: brightness
+    #[arg(long, value_name = "V", value_parser = parse::number, allow_negative_numbers = true)]
+    add: Option<f32>,
+    /// Add Gaussian noise of this standard deviation
+    #[arg(long, value_name = "SIGMA", value_parser = parse::number, allow_negative_numbers = true)]
+    noise: Option<f32>,
+    /// The noise's seed: the same one gives the same noise [default: 0]
+    #[arg(long, value_name = "N", requires = "noise")]
+    seed: Option<u64>,
     /// Show negative values: 0 becomes grey 128, the strongest value just fits
     #[arg(long, conflicts_with = "stretch")]
     signed: bool,
-    /// Show the whole range of values: the smallest becomes black, the largest white
+    /// Show the whole range of values: the smallest becomes black, the largest white (always for integral)
     #[arg(long)]
     stretch: bool,
-    /// The picture to write (PNG, JPEG or TIFF) [default: beside the input, named after the operation]
+    /// The picture to write (PNG, JPEG or TIFF) [default: beside the input, named after the steps]
     #[arg(long, short, value_name = "OUT")]
     output: Option<PathBuf>,
     /// Replace the output if it exists
@@ -100,6 +123,18 @@ enum Name {
     SobelHorizontal,
     /// [0 -1 0; -1 4 -1; 0 -1 0]
     Laplacian,
+    /// Moving average of --size
+    Box,
+    /// Sharper: the picture plus what a box of --size took away
+    Unsharp,
+    /// High-frequency emphasis: half the picture plus twice what a Gaussian of --sigma took away
+    Emphasis,
+    /// The middle value of each window of --size: removes single wild pixels
+    Median,
+    /// Histogram equalisation; in colour, of the luminance
+    Equalize,
+    /// Integral image: the sum of all pixels above and left
+    Integral,
 }
 
 /// What `--json` prints.
@@ -126,7 +161,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
         image = step.apply(image).map_err(|error| Failure::from(error).at(step.to_string()))?;
     }
     let range = picture::range(&image);
-    let grey = args.grey();
+    let grey = args.grey(&steps);
     picture::write(&picture::to_bytes(&image, range, grey), &target)?;
     let report = Report {
         input: &args.image,
@@ -148,43 +183,5 @@ impl Report<'_> {
         out.line(format!("values  {} to {}, {}", self.range[0], self.range[1], self.grey))?;
         out.line(format!("output  {}  {}", size(self.output_size), self.output.display()))?;
         out.object(self)
-    }
-}
-
-impl Args {
-    fn window(&self) -> Window {
-        Window { padding: self.padding.unwrap_or_default(), pad_value: self.pad_value, stride: self.stride }
-    }
-
-    fn grey(&self) -> Grey {
-        match (self.signed, self.stretch) {
-            (true, _) => Grey::Signed,
-            (_, true) => Grey::Stretch,
-            _ => Grey::Clamp,
-        }
-    }
-
-    fn steps(&self) -> Outcome<Vec<Step>> {
-        let window = self.window();
-        let mut steps: Vec<Step> = self.kernel.iter().map(|&name| self.named(name)).collect();
-        if let Some(weights) = &self.matrix {
-            let weights = weights.clone();
-            steps.push(Step::Kernel { name: "matrix".into(), weights, convolve: self.convolve, window });
-        }
-        if steps.is_empty() {
-            return Err(Failure::usage("no operation was asked for")
-                .help("name one, such as `--kernel edge3`, or give a kernel with `--matrix \"0 1 0; 1 -4 1; 0 1 0\"`")
-                .help("`graticule filter --help` lists them all"));
-        }
-        Ok(steps)
-    }
-
-    /// The output file: as asked, else `STEM-STEP.png` beside the input.
-    fn target(&self, steps: &[Step]) -> PathBuf {
-        self.output.clone().unwrap_or_else(|| {
-            let stem = self.image.file_stem().unwrap_or_default().to_string_lossy();
-            let names: Vec<_> = steps.iter().map(Step::name).collect();
-            self.image.with_file_name(format!("{stem}-{}.png", names.join("-")))
-        })
     }
 }
