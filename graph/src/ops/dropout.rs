@@ -59,18 +59,32 @@ impl Keeps {
         }
     }
 
-    /// Whether the element stays. Only 32-bit operations, so that a loop over it vectorises.
+    /// Whether the element stays.
     #[inline(always)]
     pub fn at(&self, index: u64) -> bool {
-        let high = ((index >> 32) as u32).wrapping_mul(0x85EB_CA6B);
-        self.at_low(index as u32, high)
+        self.within((index >> 32) as u32).low(index as u32)
     }
 
+    /// The mask of the elements whose index has these high 32 bits, for [`Self::low`].
     #[inline(always)]
-    fn at_low(&self, low: u32, high: u32) -> bool {
+    pub fn within(self, high: u32) -> Self {
+        let mut h = high ^ (high >> 16);
+        h = h.wrapping_mul(0x21F0_AAAD);
+        h ^= h >> 15;
+        h = h.wrapping_mul(0x735A_2D97);
+        Self {
+            twist: self.twist ^ h ^ (h >> 15),
+            ..self
+        }
+    }
+
+    /// Whether the element with these low 32 bits of the index stays. Only 32-bit operations without
+    /// branches, so that a loop over it vectorises.
+    #[inline(always)]
+    pub fn low(&self, low: u32) -> bool {
         let mut h = low.wrapping_mul(0x9E37_79B1).wrapping_add(self.start);
         h ^= h >> 16;
-        h = h.wrapping_mul(0x21F0_AAAD) ^ self.twist ^ high;
+        h = h.wrapping_mul(0x21F0_AAAD) ^ self.twist;
         h ^= h >> 15;
         h = h.wrapping_mul(0x735A_2D97);
         h ^= h >> 15;
