@@ -1,4 +1,5 @@
 //! The model file there and back, and every way in which it can be damaged.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use std::path::Path;
 

@@ -78,8 +78,8 @@ pub struct NodeRecord {
 /// Why an [`Architecture`] describes no model.
 #[derive(Debug, Clone, PartialEq, Error)]
 pub enum ArchitectureError {
-    /// Too many nodes or too large tensors.
-    #[error("{what}: found {found}, at most {limit} are allowed")]
+    /// Too many nodes, or tensors that are empty or too large.
+    #[error("{what}: found {found}, expected 1 to {limit}")]
     TooLarge {
         /// What is too large, and where.
         what: String,
@@ -264,14 +264,19 @@ fn bounded(op: &Op, place: impl Fn() -> String) -> Result<(), ArchitectureError>
     Ok(())
 }
 
-fn check_size(shape: &Shape, place: impl Fn() -> String) -> Result<(), ArchitectureError> {
-    at_most(&format!("axes of {}", place()), shape.rank(), MAX_RANK)?;
-    let elements = shape
+/// The number of elements, if there are some and at most [`MAX_ELEMENTS`].
+pub(crate) fn elements(shape: &Shape) -> Option<u64> {
+    let product = shape
         .iter()
         .try_fold(1u64, |product, &axis| product.checked_mul(axis as u64));
-    match elements {
-        Some(elements) if elements <= MAX_ELEMENTS => Ok(()),
-        _ => Err(ArchitectureError::TooLarge {
+    product.filter(|n| (1..=MAX_ELEMENTS).contains(n))
+}
+
+fn check_size(shape: &Shape, place: impl Fn() -> String) -> Result<(), ArchitectureError> {
+    at_most(&format!("axes of {}", place()), shape.rank(), MAX_RANK)?;
+    match elements(shape) {
+        Some(_) => Ok(()),
+        None => Err(ArchitectureError::TooLarge {
             what: format!("elements of {}", place()),
             found: format!("shape {shape}"),
             limit: MAX_ELEMENTS,

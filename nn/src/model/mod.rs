@@ -5,7 +5,9 @@
 
 pub mod architecture;
 mod names;
+mod suggest;
 pub mod summary;
+pub mod text;
 
 use std::collections::{HashMap, HashSet};
 
@@ -14,6 +16,7 @@ use graph::{GraphError, Shape, Symbol, topological};
 
 pub use architecture::{Architecture, ArchitectureError};
 use names::LayerNames;
+pub use suggest::nearest;
 pub use summary::{LayerRow, Summary, summary};
 
 /// A parameter of a model under its unique name.

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use graph::ops::{Op, Window};
+use graph::ops::{Op, ResizeMode, Window};
 use graph::{Shape, Symbol};
 
 /// What one position of a feature map sees of the image.
@@ -47,6 +47,17 @@ impl Field {
             let taps = reach.div_ceil(window.stride[axis].max(1));
             self.size[axis] += (taps.saturating_sub(1)) as f64 * self.jump[axis];
             self.jump[axis] /= window.stride[axis].max(1) as f64;
+        }
+        self
+    }
+
+    /// After a resize to `size`: steps shrink as the map grows; bilinear reads a neighbour too.
+    fn resized(mut self, mode: ResizeMode, size: Option<&[usize]>) -> Self {
+        for (axis, &size) in size.unwrap_or_default().iter().enumerate() {
+            if matches!(mode, ResizeMode::Bilinear { .. }) {
+                self.size[axis] += self.jump[axis];
+            }
+            self.jump[axis] *= self.extent[axis] as f64 / size.max(1) as f64;
         }
         self
     }
@@ -104,6 +115,9 @@ fn after(op: &Op, field: Field, node: &Symbol, shapes: &HashMap<u64, Shape>) -> 
     match op {
         Op::Conv2d(conv) => field.through(&conv.window, kernel()),
         Op::Conv2dTransposed(t) => field.back_through(&t.conv.window, kernel()),
+        Op::Pool2d(pool) => field.through(&pool.window, pool.size),
+        Op::LocallyConnected2d(local) => field.through(&local.window, local.size),
+        Op::Resize2d(resize) => field.resized(resize.mode, shapes[&node.id()].get(1..3)),
         Op::MatMul(_) => field.whole(),
         Op::Reduce(reduce) if mixes_positions(&reduce.axes) => field.whole(),
         _ => field,

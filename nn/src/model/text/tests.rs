@@ -1,0 +1,262 @@
+use graph::Binding;
+use proptest::prelude::*;
+
+use super::*;
+use crate::model::summary;
+
+const IMAGE: &[usize] = &[28, 28, 1];
+
+fn shape(line: &str) -> Vec<usize> {
+    from_line(line, IMAGE, None).unwrap().output().shape().to_vec()
+}
+
+fn message(line: &str) -> String {
+    from_line(line, IMAGE, Some(10)).unwrap_err().to_string()
+}
+
+#[test]
+fn the_designs_line_is_lenet_like() {
+    let model = from_line(
+        "conv 6 5 same tanh, avgpool 2, flatten, dense 10",
+        IMAGE,
+        Some(10),
+    )
+    .unwrap();
+    assert_eq!(model.trainable_count(), 6 * 25 + 6 + 14 * 14 * 6 * 10 + 10);
+    let rows = summary(&model, &Binding::batch(1)).unwrap().layers;
+    let rows: Vec<(&str, &[usize])> = rows
+        .iter()
+        .map(|r| (r.kind.as_str(), &r.output_shape[1..]))
+        .collect();
+    let expected: [(&str, &[usize]); 5] = [
+        ("input", &[28, 28, 1]),
+        ("conv2d", &[28, 28, 6]),
+        ("avg_pool2d", &[14, 14, 6]),
+        ("flatten", &[1176]),
+        ("dense", &[10]),
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn options_do_what_they_say() {
+    assert_eq!(shape("conv 8 3 stride=2 pad=1 floor"), [1, 14, 14, 8]);
+    assert_eq!(shape("conv 8 3 2 same"), [1, 14, 14, 8]);
+    assert_eq!(shape("conv 8 3x5"), [1, 26, 24, 8]);
+    assert_eq!(shape("conv 8 3 padding=0x1x0x1"), [1, 27, 27, 8]);
+    assert_eq!(shape("conv 8 3 dilation=2"), [1, 24, 24, 8]);
+    assert_eq!(shape("conv 8 3 full"), [1, 30, 30, 8]);
+    assert_eq!(shape("conv 8 3, depthwise 3 multiplier=2"), [1, 24, 24, 16]);
+    assert_eq!(shape("convtranspose 4 2 stride=2"), [1, 56, 56, 4]);
+    assert_eq!(shape("upsample 2, conv 4 1"), [1, 56, 56, 4]);
+    assert_eq!(shape("maxpool 3 1"), [1, 26, 26, 1]);
+    assert_eq!(shape("flatten, maxout 7 3, leakyrelu 0.1"), [1, 7]);
+    assert_eq!(shape("globalavgpool, dense 3"), [1, 3]);
+    let count = |line| from_line(line, IMAGE, None).unwrap().parameter_count();
+    assert_eq!((count("conv 8 3"), count("conv 8 3 nobias")), (80, 72));
+    assert_eq!(count("conv 8 3, conv 8 3 groups=4"), 80 + 9 * 2 * 8 + 8);
+    assert_eq!(count("local 2 5 stride=23"), 2 * 2 * 25 * 2 + 2 * 2 * 2);
+}
+
+#[test]
+fn names_and_branches() {
+    let line = "conv 4 3 same name=stem, conv 4 3 same relu name=a, add from=stem+a, concat from=stem+a";
+    let model = from_line(line, IMAGE, None).unwrap();
+    assert_eq!(model.output().shape()[..], [1, 28, 28, 8]);
+    assert!(model.parameter("stem.weight").is_some() && model.parameter("a.bias").is_some());
+}
+
+#[test]
+fn every_layer_type_builds() {
+    for layer in LAYERS {
+        let line = match layer.name {
+            "conv" | "convtranspose" | "local" => format!("{} 4 3", layer.name),
+            "depthwise" => "depthwise 3".into(),
+            "dense" | "maxout" => format!("flatten, {} 4", layer.name),
+            "add" | "concat" => format!("relu name=a, {} from=input+a", layer.name),
+            other => other.into(),
+        };
+        let built = match layer.name {
+            "conv1d" => from_line("conv1d 4 3", &[100, 2], None),
+            _ => from_line(&line, IMAGE, None),
+        };
+        assert!(built.is_ok(), "{line}: {}", built.unwrap_err());
+    }
+}
+
+#[test]
+fn errors_point_at_the_word() {
+    let expected = "\
+unknown layer `cnov`; did you mean `conv`?
+layers: ";
+    let text = message("cnov 6 5, dense 10");
+    assert!(text.starts_with(expected), "{text}");
+    assert!(text.ends_with("\n  cnov 6 5, dense 10\n  ^^^^"), "{text}");
+    let text = message("conv 6 5 smae, dense 10");
+    assert!(
+        text.starts_with("`conv` does not take `smae`; did you mean `same`?"),
+        "{text}"
+    );
+    assert!(
+        text.ends_with("\n  conv 6 5 smae, dense 10\n           ^^^^"),
+        "{text}"
+    );
+    assert!(
+        message("conv 6 5 same bn relu").starts_with("`bn` is a layer of its own: put a comma before it")
+    );
+    let text = message("conv 6 5 stirde=2");
+    assert!(
+        text.contains("`conv` has no option `stirde`; did you mean `stride`?"),
+        "{text}"
+    );
+    let text = message("conv 6");
+    assert!(text.contains("`conv` needs its kernel: a whole number"), "{text}");
+    let text = message("conv 6.5 3");
+    assert!(
+        text.contains("`filters` must be a whole number") && text.contains("found `6.5`"),
+        "{text}"
+    );
+    let text = message("conv 6 5 same valid");
+    assert!(text.contains("`padding` is given twice"), "{text}");
+    let text = message("flatten, dense 10 20");
+    assert!(
+        text.contains("`dense` takes no further number, found 20"),
+        "{text}"
+    );
+    let text = message("conv 6 5,, dense 10");
+    assert!(text.contains("a layer is missing here"), "{text}");
+    assert!(message("").contains("a layer is missing here"));
+    let text = message("conv 6 5 from=nowhere");
+    assert!(
+        text.contains("no layer before this one is named `nowhere`"),
+        "{text}"
+    );
+    assert!(message("add from=input").contains("reads two layers or more"));
+}
+
+#[test]
+fn shapes_that_do_not_fit_are_told_with_the_formula() {
+    let text = message("conv 6 5 stride=2, flatten, dense 10");
+    assert!(text.contains("(28 − 5 + 2·0)/2 + 1 = 12.5"), "{text}");
+    assert!(message("conv 6 5, dense 10").contains("put `flatten` or `globalavgpool` before it"));
+    assert!(message("flatten, dense 7").contains("has 7 outputs, but the data asks for 10"));
+    let text = from_line("flatten, dense classes", IMAGE, None)
+        .unwrap_err()
+        .to_string();
+    assert!(text.contains("`classes` stands for"), "{text}");
+}
+
+#[test]
+fn sizes_are_bounded() {
+    assert!(message("conv 1048576 3, conv 1048576 4096 full").contains("more than 2147483648 elements"));
+    assert!(message("upsample 4096, upsample 4096, upsample 4096").contains("elements"));
+    assert!(message("flatten, dense 99999999999999999999").contains("`units` must be"));
+    assert!(message(&"relu,".repeat(MAX_TEXT)).contains("bytes; at most"));
+}
+
+const TOML: &str = r#"name = "small"
+input = [28, 28, 1]
+
+[[layer]]
+type = "conv"
+filters = 6
+kernel = [5, 5]
+padding = "same"
+activation = "leaky_relu:0.1"
+
+[[layer]]
+type = "maxpool"
+size = 2
+
+[[layer]]
+type = "flatten"
+
+[[layer]]
+type = "dense"
+name = "head"
+units = "classes"
+bias = false
+"#;
+
+#[test]
+fn toml_says_the_same_as_a_line() {
+    let model = from_toml(TOML, None, Some(10)).unwrap();
+    assert_eq!(model.name(), "small");
+    assert_eq!(
+        model.parameter("head.weight").unwrap().shape()[..],
+        [14 * 14 * 6, 10]
+    );
+    assert!(model.parameter("head.bias").is_none());
+    let line = "conv 6 5 same leaky_relu:0.1, maxpool 2, flatten, dense classes nobias name=head";
+    let mut same = from_line(line, IMAGE, Some(10)).unwrap().architecture();
+    same.name = "small".into();
+    assert_eq!(model.architecture(), same);
+}
+
+#[test]
+fn toml_errors_say_the_line() {
+    let wrong = |from: &str, to: &str| from_toml(&TOML.replace(from, to), None, Some(10)).unwrap_err();
+    let error = wrong("size = 2", "szie = 2");
+    assert_eq!((error.line, error.column), (13, 1));
+    assert!(
+        error
+            .to_string()
+            .starts_with("line 13: `maxpool` has no option `szie`; did you mean `size`?"),
+        "{error}"
+    );
+    assert!(
+        wrong("\"flatten\"", "\"flaten\"")
+            .to_string()
+            .contains("did you mean `flatten`?")
+    );
+    assert!(
+        wrong("[5, 5]", "[5, 5, 5]")
+            .to_string()
+            .contains("`kernel` must be a whole number")
+    );
+    assert!(
+        wrong("[28, 28, 1]", "[28, -1]")
+            .to_string()
+            .contains("`input` must be the shape of one sample")
+    );
+    assert!(wrong("bias = false", "bias = maybe").line == 22);
+    assert!(
+        wrong("input", "inptu")
+            .to_string()
+            .contains("did you mean `input`?")
+    );
+    let error = from_toml(TOML, Some(&[32, 32, 3]), None).unwrap_err().to_string();
+    assert!(
+        error.contains("`input` is [28, 28, 1], but the data has samples of [32, 32, 3]"),
+        "{error}"
+    );
+    assert!(
+        from_toml("", None, None)
+            .unwrap_err()
+            .to_string()
+            .contains("found 0 `[[layer]]` tables")
+    );
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 3000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_line_panics(words in proptest::collection::vec(
+        prop_oneof![
+            proptest::sample::select(LAYERS.iter().map(|l| l.name.to_string()).collect::<Vec<_>>()),
+            proptest::sample::select(["same", "full", "nobias", ",", "classes", "stride=2", "pad=1", "name=a", "from=a", "3x3", "ü="].map(String::from).to_vec()),
+            "[0-9]{1,7}",
+            "\\PC{0,6}",
+        ], 0..12)) {
+        let _ = from_line(&words.join(" "), &[28, 28, 4], Some(3));
+    }
+
+    #[test]
+    fn no_toml_panics(at in 0usize..10_000, with in "\\PC{0,8}", cut in 0usize..6) {
+        let at = at % TOML.len();
+        let end = (at + cut).min(TOML.len());
+        let text = format!("{}{with}{}", &TOML[..at], &TOML[end..]);
+        let _ = from_toml(&text, None, Some(3));
+    }
+}
