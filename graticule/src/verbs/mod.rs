@@ -31,5 +31,6 @@ macro_rules! verbs {
 
 // One line a verb, in the order of `graticule --help`.
 verbs! {
+    Summary => summary,
     Filter => filter,
 }
