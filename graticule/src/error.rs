@@ -122,6 +122,11 @@ impl fmt::Display for Failure {
 
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
+        // This wing's errors hold place and remedy apart; a blanket conversion leaves no other way to them.
+        if let Some(told) = (&error as &dyn Error).downcast_ref::<data::DataError>() {
+            let cause = format!("found {}; expected {}", told.found, told.expected);
+            return Self::new(cause).at(&told.place).help(&told.remedy);
+        }
         let mut cause = error.to_string();
         let mut source = error.source();
         while let Some(inner) = source {
@@ -132,7 +137,7 @@ impl<E: Error + 'static> From<E> for Failure {
             }
             source = inner.source();
         }
-        Self::new(cause)
+        Self::new(cause.split_whitespace().collect::<Vec<_>>().join(" "))
     }
 }
 
@@ -169,6 +174,17 @@ mod tests {
         let expected = "error: train.csv: line 4: label 11 found, classes go to 9\n  help: correct the cell\n  help: or raise --classes\n";
         assert_eq!(failure.to_string(), expected);
         assert_eq!(failure.exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn data_errors_keep_place_and_remedy_apart() {
+        let error = data::DataError::new(data::ErrorKind::Cell, "a.csv, row 7")
+            .found("the text `many`")
+            .expected("a number")
+            .remedy("Correct the cell.");
+        let expected =
+            "error: a.csv, row 7: found the text `many`; expected a number\n  help: Correct the cell.\n";
+        assert_eq!(Failure::from(error).to_string(), expected);
     }
 
     #[test]

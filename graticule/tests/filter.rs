@@ -97,13 +97,29 @@ fn bad_inputs_get_one_clear_message_and_leave_nothing() {
     std::fs::write(desk.file("words.png"), "these are words").unwrap();
     let whole = std::fs::read(desk.file("step.png")).unwrap();
     std::fs::write(desk.file("cut.png"), &whole[..whole.len() / 2]).unwrap();
+    image::open(desk.file("step.png"))
+        .unwrap()
+        .save(desk.file("whole.jpg"))
+        .unwrap();
+    let whole = std::fs::read(desk.file("whole.jpg")).unwrap();
+    std::fs::write(desk.file("cut.jpg"), &whole[..whole.len() - 9]).unwrap();
+    std::fs::remove_file(desk.file("whole.jpg")).unwrap();
     let fails = |args: &[&str], code: i32, part: &str| {
         let run = desk.run(&[&["filter"], args].concat());
         let told = run.failed(code);
         assert!(told.contains(part), "{args:?} → {told}");
     };
     fails(&["none.png", "-k", "edge"], 1, "none.png: there is no such file");
-    fails(&["words.png", "-k", "edge"], 1, "words.png: not a picture");
+    fails(
+        &["words.png", "-k", "edge"],
+        1,
+        "words.png: found an image that cannot be decoded",
+    );
+    fails(
+        &["cut.jpg", "-k", "edge"],
+        1,
+        "cut.jpg: found a JPEG that ends after",
+    );
     fails(&["cut.png", "-k", "edge"], 1, "cut.png: ");
     fails(&[".", "-k", "edge", "-o", "x.png"], 1, "this is a folder");
     fails(&["step.png"], 2, "no operation was asked for");
@@ -152,7 +168,7 @@ fn bad_inputs_get_one_clear_message_and_leave_nothing() {
         .map(|entry| entry.unwrap().file_name())
         .collect();
     left.sort();
-    assert_eq!(left, ["cut.png", "step.png", "words.png"]);
+    assert_eq!(left, ["cut.jpg", "cut.png", "step.png", "words.png"]);
 }
 
 /// A grey picture of 12 × 12 pixels with a bright square, one wild pixel in it and one beside it.

@@ -19,7 +19,7 @@ use picture::Grey;
 const HELP: &str = "\
 Values are 0 (black) to 255 (white). What leaves that range in the result is cut off, unless --signed or
 --stretch maps it. Steps run in this order: --noise, --translate, --multiply, --add, each --kernel as given,
---matrix, --pool.
+--matrix, --pool. Transparency is left out; deeper values are brought to 8 bits.
 
 Examples:
   graticule filter photo.jpg --kernel edge3
@@ -155,7 +155,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
     let steps = args.steps()?;
     let target = args.target(&steps);
     picture::check_target(&target, args.force)?;
-    let mut image = picture::read(&args.image, out)?;
+    let mut image = picture::read(&args.image)?;
     let input_size = image.dim();
     for step in &steps {
         image = step.apply(image).map_err(|error| Failure::from(error).at(step.to_string()))?;

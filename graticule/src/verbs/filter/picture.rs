@@ -2,15 +2,16 @@
 
 use std::fmt;
 use std::fs;
-use std::io::{Cursor, ErrorKind};
+use std::io::{self, Cursor};
 use std::path::Path;
 
-use image::{DynamicImage, GrayImage, ImageError, ImageFormat, ImageReader, RgbImage};
+use data::ErrorKind;
+use data::images::decode;
+use image::{DynamicImage, GrayImage, ImageFormat, RgbImage};
 use ndarray::Array3;
 use serde::Serialize;
 
 use crate::error::{Context, Failure, Outcome};
-use crate::output::Output;
 
 /// How values become greys.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
@@ -34,42 +35,32 @@ impl fmt::Display for Grey {
     }
 }
 
-/// Reads a picture: one channel where it is grey, else three (red, green, blue).
-pub fn read(path: &Path, out: &Output) -> Outcome<Array3<f32>> {
-    let place = path.display();
-    let decoded = open(path).at(&place)?;
-    if decoded.color().has_alpha() {
-        out.note(format!("note: {place}: transparency is left out"));
-    }
-    if decoded.color().bytes_per_pixel() > decoded.color().channel_count() {
-        out.note(format!("note: {place}: values are brought to 8 bits"));
-    }
-    let (width, height) = (decoded.width() as usize, decoded.height() as usize);
-    let (channels, bytes) = if decoded.color().has_color() {
-        (3, decoded.into_rgb8().into_raw())
-    } else {
-        (1, decoded.into_luma8().into_raw())
-    };
-    let values = bytes.into_iter().map(f32::from).collect();
-    Array3::from_shape_vec((height, width, channels), values).at(&place)
+/// Reads a picture: one channel where it is grey, else three (red, green, blue), values 0 to 255.
+pub fn read(path: &Path) -> Outcome<Array3<f32>> {
+    let place = path.display().to_string();
+    let bytes = read_bytes(path)?;
+    let whole = decode::header(&bytes, &place).and_then(|header| decode::decode(&bytes, &place, header.channels, None));
+    whole.map(|picture| picture.mapv(f32::from)).map_err(|told| {
+        let remedy = match told.kind {
+            ErrorKind::Unreadable => "give a PNG, JPEG or TIFF; if this is one, get the file again".into(),
+            _ => told.remedy,
+        };
+        Failure::new(format!("found {}; expected {}", told.found, told.expected)).at(told.place).help(remedy)
+    })
 }
 
-fn open(path: &Path) -> Outcome<DynamicImage> {
-    let bytes = fs::read(path).map_err(|error| match error.kind() {
-        ErrorKind::NotFound => Failure::new("there is no such file").help("check the name and the folder"),
-        ErrorKind::PermissionDenied => Failure::from(error).help("make the file readable (chmod +r)"),
-        ErrorKind::IsADirectory => Failure::new("this is a folder, expected one picture").help("name a file in it"),
-        _ => Failure::from(error),
-    })?;
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    if reader.format().is_none() {
-        return Err(Failure::new("not a picture this program reads").help("give a PNG, JPEG or TIFF file"));
+fn read_bytes(path: &Path) -> Outcome<Vec<u8>> {
+    if path.is_dir() {
+        return Err(Failure::new("this is a folder, expected one picture").at(path.display()).help("name a file in it"));
     }
-    reader.decode().map_err(|error| match error {
-        ImageError::Limits(_) => Failure::from(error).help("the picture is too large for one piece; crop it first"),
-        ImageError::Unsupported(_) => Failure::from(error).help("give a PNG, JPEG or TIFF file"),
-        _ => Failure::from(error).help("the file is damaged or cut short; fetch it again"),
-    })
+    // Asked first, because here the kind of the refusal decides what to advise.
+    let asked = fs::File::open(path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => Failure::new("there is no such file").help("check the name and the folder"),
+        io::ErrorKind::PermissionDenied => Failure::from(error).help("make the file readable (chmod +r)"),
+        _ => Failure::from(error),
+    });
+    asked.at(path.display())?;
+    Ok(decode::read_bounded(path, decode::MAX_FILE_BYTES)?)
 }
 
 /// Says early, before any work, that the output cannot be written there.
@@ -132,10 +123,10 @@ pub fn write(image: &Array3<u8>, target: &Path) -> Outcome {
     })
 }
 
-fn cannot_write(error: std::io::Error) -> Failure {
+fn cannot_write(error: io::Error) -> Failure {
     let remedy = match error.kind() {
-        ErrorKind::NotFound => "the folder does not exist; make it first",
-        ErrorKind::StorageFull => "the disk is full; free some space or choose another place with -o",
+        io::ErrorKind::NotFound => "the folder does not exist; make it first",
+        io::ErrorKind::StorageFull => "the disk is full; free some space or choose another place with -o",
         _ => "choose a folder you may write to with -o",
     };
     Failure::new(format!("cannot write: {error}")).help(remedy)
