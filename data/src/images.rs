@@ -4,7 +4,13 @@ use crate::{DataError, ErrorKind, InputLayout, Raw, Source, Target};
 use ndarray::Array3;
 use std::borrow::Cow;
 
+mod container;
 pub mod decode;
+mod files;
+mod layout;
+
+pub use files::ImageFiles;
+pub(crate) use files::{open_folder, open_zip};
 
 /// Images of one size held as bytes, each with a class.
 ///

@@ -4,9 +4,13 @@
 //!
 //! 1. [`open()`] (`open.rs`) finds out what a name or path is and gives a [`Dataset`] (`dataset.rs`): a
 //!    [`Source`] (`source.rs`) with a [`Task`], [`Splits`] (`splits.rs`, lists in `splits/list.rs`) and notes.
-//!    Sources: `digits.rs`, `toys.rs`, `images.rs` with `images/`.
+//!    Sources: `digits.rs`, `toys.rs`, `images.rs` with `images/` (folders, zips), `idx.rs` (MNIST), `table.rs`
+//!    with `table/` (CSV).
 //! 2. [`Preprocess`] (`preprocess.rs`) is fitted on the training samples and stored with the model.
-//! 3. [`Loader`] (`loader.rs`) gives [`Batch`]es in a seeded order, prepared by threads.
+//! 3. [`Loader`] (`loader.rs`) gives [`Batch`]es in a seeded order, prepared by threads, changed by [`Augment`]
+//!    (`augment.rs`) where asked for.
+//!
+//! Beside it: `health.rs` checks a data set, `catalogue.rs` lists known ones.
 //!
 //! Image operations for pictures, apart from this way: `filter/`.
 //!
@@ -23,10 +27,14 @@
 //! # Ok::<(), graticule_data::DataError>(())
 //! ```
 
+pub mod augment;
+pub mod catalogue;
 pub mod dataset;
 pub mod digits;
 pub mod error;
 pub mod filter;
+pub mod health;
+mod idx;
 pub mod images;
 pub mod loader;
 pub mod open;
@@ -35,12 +43,16 @@ pub mod random;
 pub mod source;
 pub mod splits;
 pub mod statistics;
+pub mod table;
 pub mod toys;
 
+pub use augment::Augment;
 pub use dataset::Dataset;
 pub use error::{DataError, ErrorKind};
+pub use health::{HealthReport, health_check};
 pub use loader::{Batch, Epoch, Loader, LoaderOptions, TargetKind};
 pub use open::{OpenOptions, TaskKind, open};
 pub use preprocess::{InputEncoding, Preprocess, PreprocessOptions, Scaling};
 pub use source::{Cell, Column, ColumnKind, InputLayout, Raw, Source, Target, Task};
 pub use splits::{Fractions, Role, Splits};
+pub use table::{TableReader, TableRow, write_csv};

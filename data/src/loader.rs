@@ -2,7 +2,7 @@
 //!
 //! `assemble.rs` makes one batch, `epoch.rs` runs the threads.
 
-use crate::{DataError, Dataset, ErrorKind, Preprocess, Task};
+use crate::{Augment, DataError, Dataset, ErrorKind, Preprocess, Task};
 use std::sync::{Arc, Mutex};
 
 mod assemble;
@@ -39,6 +39,8 @@ pub struct LoaderOptions {
     pub threads: usize,
     /// Class targets as probabilities instead of indices.
     pub soft_targets: bool,
+    /// Random changes, for training only.
+    pub augment: Option<Augment>,
 }
 
 impl Default for LoaderOptions {
@@ -50,6 +52,7 @@ impl Default for LoaderOptions {
             drop_last: false,
             threads: 0,
             soft_targets: false,
+            augment: None,
         }
     }
 }

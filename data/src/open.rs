@@ -1,7 +1,7 @@
 //! [`open`]: one word or path in, a data set out.
 
-use crate::{DataError, Dataset, ErrorKind, Fractions, digits, splits, toys};
-use std::path::PathBuf;
+use crate::{DataError, Dataset, ErrorKind, Fractions, digits, idx, images, splits, table, toys};
+use std::path::{Path, PathBuf};
 
 /// What to learn, where the source leaves it open.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -99,7 +99,7 @@ pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
             },
         )?
     } else {
-        return Err(not_found(source));
+        open_path(Path::new(source), options)?
     };
     if let Some(list) = &options.splits {
         let listed = splits::list::read(list, dataset.source.as_ref())?;
@@ -114,6 +114,29 @@ pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     }
     dataset.splits.check(dataset.len())?;
     Ok(dataset)
+}
+
+fn open_path(path: &Path, options: &OpenOptions) -> Result<Dataset, DataError> {
+    if path.is_dir() {
+        return match idx::find(path)? {
+            Some(files) => idx::open(path, &files, options),
+            None => images::open_folder(path, options),
+        };
+    }
+    if !path.is_file() {
+        return Err(not_found(&path.display().to_string()));
+    }
+    let name = path.to_string_lossy().to_lowercase();
+    if name.ends_with(".zip") {
+        return images::open_zip(path, options);
+    }
+    if images::decode::is_image_name(&name) || name.contains("ubyte") {
+        return Err(DataError::new(ErrorKind::Option, path.display())
+            .found("a single file of a data set")
+            .expected("the folder that holds the whole set")
+            .remedy("Give the folder: one folder for each class of images, or one with all IDX files."));
+    }
+    table::open(path, options)
 }
 
 fn not_found(source: &str) -> DataError {

@@ -108,6 +108,18 @@ pub fn outliers(values: &[f64], limit: f64) -> Vec<Outlier> {
     found
 }
 
+/// [`outliers`] on the scale the values live on: their logarithms where all are positive (prices, counts, areas),
+/// else themselves. A price of 0.001 among houses is far off only on the first.
+pub fn outliers_by_nature(values: &[f64], limit: f64) -> Vec<Outlier> {
+    if !values.iter().all(|v| v.is_nan() || *v > 0.0) {
+        return outliers(values, limit);
+    }
+    let logarithms: Vec<f64> = values.iter().map(|v| v.ln()).collect();
+    let mut found = outliers(&logarithms, limit);
+    found.iter_mut().for_each(|o| o.value = values[o.index]);
+    found
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -40,7 +40,7 @@ fn unreadable(place: &str, error: &ImageError) -> DataError {
                 .expected(format!("at most {MAX_SIDE} pixels a side"))
                 .remedy("Cut the image into tiles.");
         }
-        other => other.to_string(),
+        other => other.to_string().split_whitespace().collect::<Vec<_>>().join(" "),
     };
     DataError::new(ErrorKind::Unreadable, place)
         .found(format!("an image that cannot be decoded: {error}"))

@@ -1,6 +1,7 @@
 //! One batch from its sample indices.
 
 use super::{Batch, Buffers, LoaderOptions};
+use crate::augment::{Augment, SampleKey, look_up, mix_batch};
 use crate::preprocess::InputEncoding;
 use crate::random::{Purpose, rng, shuffle};
 use crate::{DataError, Dataset, ErrorKind, Preprocess, Source, Target, Task};
@@ -15,6 +16,7 @@ pub(super) struct Assembler {
     pub(super) input_len: usize,
     pub(super) target_width: usize,
     pub(super) soft: bool,
+    augment: Option<Augment>,
     /// Rows encoded once, by place in `indices`; images stay bytes in their source.
     rows: Option<Vec<f32>>,
     /// Encoded value of every byte in every channel.
@@ -30,7 +32,12 @@ impl Assembler {
         options: LoaderOptions,
     ) -> Result<Self, DataError> {
         let single_class = matches!(preprocess.task, Task::Classification { .. });
-        let soft = single_class && options.soft_targets;
+        let augment = options.augment.clone().filter(Augment::is_active);
+        if let Some(augment) = &augment {
+            augment.check(&preprocess.input_shape())?;
+        }
+        let mixes = augment.as_ref().is_some_and(Augment::mixes);
+        let soft = single_class && (options.soft_targets || mixes);
         let target_width = if soft {
             preprocess.task.outputs()
         } else {
@@ -48,6 +55,7 @@ impl Assembler {
             input_len: preprocess.input_len(),
             target_width,
             soft,
+            augment,
             rows,
             table,
             pool: Arc::default(),
@@ -74,15 +82,25 @@ impl Assembler {
     }
 
     /// Batch `number` of the epoch whose order is `places`.
-    pub(super) fn batch(&self, places: &[usize], number: usize) -> Result<Batch, DataError> {
+    pub(super) fn batch(&self, epoch: u64, places: &[usize], number: usize) -> Result<Batch, DataError> {
         let start = number * self.options.batch;
         let places = &places[start..places.len().min(start + self.options.batch)];
         let mut batch = self.empty_batch(places);
         let inputs = batch.inputs.chunks_exact_mut(self.input_len);
         let targets = batch.targets.chunks_exact_mut(self.target_width);
         for ((&place, input), target) in places.iter().zip(inputs).zip(targets) {
-            self.input(place, input)?;
+            self.input(epoch, place, input)?;
             self.target(self.indices[place], target)?;
+        }
+        if let Some(augment) = self.augment.as_ref().filter(|a| a.mixes()) {
+            let key = (self.options.seed, epoch);
+            let Batch {
+                indices,
+                inputs,
+                targets,
+                ..
+            } = &mut batch;
+            mix_batch(augment.mixup, key, indices, inputs, targets);
         }
         Ok(batch)
     }
@@ -103,18 +121,31 @@ impl Assembler {
         }
     }
 
-    fn input(&self, place: usize, out: &mut [f32]) -> Result<(), DataError> {
-        if let Some(rows) = &self.rows {
-            out.copy_from_slice(&rows[place * self.input_len..][..self.input_len]);
-            return Ok(());
-        }
+    fn input(&self, epoch: u64, place: usize, out: &mut [f32]) -> Result<(), DataError> {
         let index = self.indices[place];
-        let channels = self.table.len() / 256;
+        let key = SampleKey {
+            seed: self.options.seed,
+            epoch,
+            sample: index as u64,
+        };
+        let encoding = match (&self.preprocess.input, &self.rows) {
+            (InputEncoding::Image(encoding), _) => encoding,
+            (InputEncoding::Table(_), rows) => {
+                let rows = rows.as_deref().unwrap_or_default();
+                out.copy_from_slice(&rows[place * self.input_len..][..self.input_len]);
+                if let Some(augment) = &self.augment {
+                    augment.values(key, out);
+                }
+                return Ok(());
+            }
+        };
         let mut whole = false;
         self.source.with_pixels(index, &mut |pixels| {
             whole = pixels.len() == out.len();
-            if whole {
-                look_up(pixels, &self.table, channels, out);
+            match &self.augment {
+                _ if !whole => {}
+                Some(augment) => augment.image(pixels, encoding, &self.table, key, out),
+                None => look_up(pixels, &self.table, encoding.channels, out),
             }
         })?;
         if whole {
@@ -146,21 +177,6 @@ fn wrong_size(place: &str, expected: usize) -> DataError {
         .found("another number of pixels")
         .expected(format!("{expected} values"))
         .remedy("Check that the file did not change since the data set was opened.")
-}
-
-/// `out[i] = table[pixels[i], channel of i]`.
-fn look_up(pixels: &[u8], table: &[f32], channels: usize, out: &mut [f32]) {
-    if channels == 1 {
-        for (value, &byte) in out.iter_mut().zip(pixels) {
-            *value = table[usize::from(byte)];
-        }
-        return;
-    }
-    for (values, bytes) in out.chunks_exact_mut(channels).zip(pixels.chunks_exact(channels)) {
-        for (c, (value, &byte)) in values.iter_mut().zip(bytes).enumerate() {
-            *value = table[usize::from(byte) * channels + c];
-        }
-    }
 }
 
 fn encode_rows(dataset: &Dataset, indices: &[usize], preprocess: &Preprocess) -> Result<Vec<f32>, DataError> {

@@ -4,7 +4,7 @@ use super::Batch;
 use super::assemble::Assembler;
 use crate::DataError;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread::JoinHandle;
 
 /// Batches a thread may be ahead.
@@ -16,6 +16,7 @@ type Made = Result<Batch, DataError>;
 pub struct Epoch {
     assembler: Arc<Assembler>,
     places: Arc<Vec<usize>>,
+    epoch: u64,
     next: usize,
     end: usize,
     /// The batch the first worker began with.
@@ -26,7 +27,7 @@ pub struct Epoch {
 struct Worker {
     // An option, so that it can go before the thread is joined.
     made: Option<Receiver<Made>>,
-    thread: Option<JoinHandle<()>>,
+    thread: Option<JoinHandle<bool>>,
 }
 
 impl Epoch {
@@ -35,6 +36,7 @@ impl Epoch {
         Self {
             assembler,
             places,
+            epoch,
             next: 0,
             end: batches,
             first: 0,
@@ -55,8 +57,10 @@ impl Epoch {
         for offset in 0..count {
             let (sender, made) = sync_channel(AHEAD);
             let (assembler, places) = (Arc::clone(&self.assembler), Arc::clone(&self.places));
-            let numbers = (self.next + offset..self.end).step_by(count);
-            let work = move || make(&assembler, &places, numbers, &sender);
+            let mut numbers = (self.next + offset..self.end).step_by(count);
+            let epoch = self.epoch;
+            // The receiver is gone when the epoch was dropped: then the work ends.
+            let work = move || numbers.all(|n| sender.send(assembler.batch(epoch, &places, n)).is_ok());
             let name = format!("loader {offset}");
             // Without a thread the calling thread does its share: slower, but the same batches.
             let thread = std::thread::Builder::new().name(name).spawn(work).ok();
@@ -76,7 +80,7 @@ impl Epoch {
         let made = worker
             .and_then(|w| w.made.as_ref())
             .and_then(|made| made.recv().ok());
-        made.unwrap_or_else(|| self.assembler.batch(&self.places, number))
+        made.unwrap_or_else(|| self.assembler.batch(self.epoch, &self.places, number))
     }
 }
 
@@ -87,20 +91,6 @@ impl Drop for Epoch {
         for thread in self.workers.iter_mut().filter_map(|worker| worker.thread.take()) {
             // A panic of the thread was answered by making its batches here.
             drop(thread.join());
-        }
-    }
-}
-
-fn make(
-    assembler: &Assembler,
-    places: &[usize],
-    numbers: impl Iterator<Item = usize>,
-    out: &SyncSender<Made>,
-) {
-    for number in numbers {
-        // The receiver is gone when the epoch was dropped.
-        if out.send(assembler.batch(places, number)).is_err() {
-            return;
         }
     }
 }

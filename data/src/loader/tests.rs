@@ -161,3 +161,32 @@ fn senseless_options_and_foreign_samples_are_refused() {
     let xor = open("xor", &OpenOptions::default()).unwrap();
     assert!(Loader::new(&xor, &[0], &preprocess, LoaderOptions::default()).is_err());
 }
+
+#[test]
+fn r4_augmented_bits_do_not_depend_on_the_number_of_threads() {
+    let augment = Augment {
+        flip_horizontal: true,
+        rotation: 10.0,
+        crop_padding: 1,
+        brightness: 0.2,
+        noise: 0.1,
+        cutout: 0.3,
+        mixup: 0.2,
+        ..Augment::default()
+    };
+    let augmented = |threads| LoaderOptions {
+        augment: Some(augment.clone()),
+        ..shuffled(threads)
+    };
+    let one = loader("digits", augmented(0));
+    assert_eq!(
+        (one.target_kind(), one.target_width()),
+        (TargetKind::ClassProbabilities, 10)
+    );
+    let expected = bits(&one, 2, 0);
+    assert_ne!(expected, bits(&one, 3, 0));
+    for threads in [1, 2, 5] {
+        assert_eq!(bits(&loader("digits", augmented(threads)), 2, 0), expected);
+    }
+    assert_eq!(bits(&one, 2, 4), expected[4..]);
+}

@@ -128,6 +128,10 @@ impl Names {
 
     fn find(&self, name: &str) -> Option<usize> {
         let name = name.replace('\\', "/");
+        // A bare number is a row of a table.
+        if let Some(&found) = self.0.get(&format!("row {name}")) {
+            return found;
+        }
         let mut rest = name.trim_start_matches("./");
         loop {
             if let Some(&found) = self.0.get(rest) {
