@@ -13,6 +13,8 @@ macro_rules! verbs {
         $(pub mod $module;)+
 
         /// What the user asks for.
+        // Parsed once a run: its size does not matter.
+        #[allow(clippy::large_enum_variant)]
         #[derive(Debug, Subcommand)]
         pub enum Verb {
             $(#[allow(missing_docs)] $variant($module::Args),)+

@@ -1,4 +1,5 @@
 use graph::{GraphError, Scope, Symbol};
+use proptest::prelude::*;
 
 use super::architecture::{MAX_NODES, NodeRecord};
 use super::*;
@@ -213,4 +214,51 @@ fn parameter_names_must_be_those_of_the_graph() {
         error,
         "parameter 0 is called `elsewhere.weight` where the graph gives `block.dense.weight`"
     );
+}
+
+/// A network with most kinds of ops.
+fn all_kinds() -> String {
+    let line = "conv 4 3 same prelu name=a, batchnorm, lrn 3, depthwise 3 same elu, local 4 3 same, layernorm name=b, \
+                add from=a+b, concat from=a+b, upsample 2 bilinear, avgpool 2, minpool 3 1 same, l2pool 2, \
+                convtranspose 3 2 stride=2, maxpool 2, gelu, flatten, maxout 5 3, dropout 0.3, dense 4 softmax";
+    let model = text::from_line(line, &[8, 8, 2], Some(4)).unwrap();
+    serde_json::to_string(&model.architecture()).unwrap()
+}
+
+/// Builds it, and if it builds looks at all sizes: nothing of this may panic.
+fn read(json: &str) -> bool {
+    let Ok(described) = serde_json::from_str::<Architecture>(json) else {
+        return false;
+    };
+    let Ok(model) = Model::from_architecture(&described) else {
+        return false;
+    };
+    let _ = summary(&model, &graph::Binding::batch(2));
+    model.parameter_count() > 0
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_number_in_an_architecture_panics(at in 0usize..1_000_000, number in prop_oneof![
+        "0", "1", "[0-9]{1,4}", "2147483647", "4294967296", "18446744073709551615", "[0-9]{9,19}", "-1", "0.5"
+    ]) {
+        thread_local!(static WHOLE: String = all_kinds());
+        WHOLE.with(|whole| {
+            // Every run of digits is a number or part of one.
+            let starts: Vec<usize> = whole.char_indices().zip(std::iter::once(' ').chain(whole.chars()))
+                .filter(|((_, c), before)| c.is_ascii_digit() && !before.is_ascii_digit())
+                .map(|((i, _), _)| i)
+                .collect();
+            let start = starts[at % starts.len()];
+            let end = start + whole[start..].chars().take_while(char::is_ascii_digit).count();
+            read(&format!("{}{number}{}", &whole[..start], &whole[end..]));
+        });
+    }
+}
+
+#[test]
+fn a_network_of_all_kinds_comes_back() {
+    assert!(read(&all_kinds()));
 }
