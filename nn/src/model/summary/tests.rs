@@ -106,3 +106,49 @@ total                           456  352,800  715,008
 456 parameters, 456 trainable, 0 not";
     assert_eq!(text, expected);
 }
+
+/// Weights of the only layer that `line` describes.
+fn weights(line: &str, input: &[usize]) -> usize {
+    let model = crate::model::text::from_line(line, input, None).unwrap();
+    model.parameters()[0].count()
+}
+
+#[test]
+fn x23_a_dense_layer_on_a_large_image() {
+    assert_eq!(224 * 224 * 3, 150_528);
+    let x = Symbol::input("x", [224 * 224 * 3]);
+    let model = Model::new("dense", &x, &dense(&x, 150_520)).unwrap();
+    assert_eq!(model.parameters()[0].count(), 22_657_474_560);
+}
+
+#[test]
+fn x24_one_filter_as_large_as_nearly_the_image() {
+    assert_eq!(weights("flatten, dense 1000", &[1000, 1000, 1]), 1_000_000_000);
+    assert_eq!(weights("conv 1 967", &[1000, 1000, 1]), 935_089);
+}
+
+#[test]
+fn x25_dense_local_and_shared_weights() {
+    let image = [200, 200, 1];
+    assert_eq!(weights("flatten, dense 40000", &image), 1_600_000_000);
+    // The deck has one unit for each pixel, so the window reaches over the border.
+    assert_eq!(weights("local 1 10 same", &image), 4_000_000);
+    assert_eq!(weights("conv 100 10", &image), 10_000);
+}
+
+#[test]
+fn x26_parameter_formulas() {
+    let count = |line: &str, input: &[usize]| {
+        crate::model::text::from_line(line, input, None)
+            .unwrap()
+            .parameter_count()
+    };
+    let (previous, current) = (30, 20);
+    assert_eq!(count("dense 20", &[previous]), current * previous + current);
+    // A convolution's neuron: the numbers of its kernel and one bias, whatever the image's size.
+    assert_eq!(count("conv 1 5", &[28, 28, 1]), 25 + 1);
+    assert_eq!(count("conv 1 5", &[200, 200, 1]), 25 + 1);
+    // K units on K numbers: K² weights as a dense layer, the size of the window as a convolution.
+    assert_eq!(count("dense 50 nobias", &[50]), 50 * 50);
+    assert_eq!(count("conv1d 1 3 same nobias", &[50, 1]), 3);
+}

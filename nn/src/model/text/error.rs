@@ -89,7 +89,15 @@ impl<'a> Source<'a> {
             .skip(skipped)
             .take(SHOWN)
             .map(|c| if c.is_control() { ' ' } else { c });
-        let excerpt: String = excerpt.collect();
+        let mut excerpt: String = excerpt.collect();
+        let skipped = match skipped {
+            0 => 0,
+            // One character for the ellipsis in front.
+            _ => {
+                excerpt.insert(0, '…');
+                skipped - 1
+            }
+        };
         let room = excerpt.chars().count().saturating_sub(column - skipped).max(1);
         let under = self.text[start..end.max(start)].chars().count().clamp(1, room);
         TextError {
