@@ -43,7 +43,7 @@ impl Toy {
         Toy::Or,
     ];
 
-    /// The name under which [`crate::open`] knows it.
+    /// The name under which [`crate::open()`] knows it.
     pub fn name(self) -> &'static str {
         match self {
             Toy::Circle => "circle",

@@ -301,12 +301,15 @@ impl Gather<'_> {
 
 /// `out[i] = table[pixels[i], channel of i]`.
 pub(crate) fn look_up(pixels: &[u8], table: &[f32], channels: usize, out: &mut [f32]) {
-    if channels == 1 {
-        for (value, &byte) in out.iter_mut().zip(pixels) {
-            *value = table[usize::from(byte)];
-        }
-        return;
+    match channels {
+        1 => look_up_each(pixels, table, 1, out),
+        3 => look_up_each(pixels, table, 3, out),
+        n => look_up_each(pixels, table, n, out),
     }
+}
+
+#[inline(always)]
+fn look_up_each(pixels: &[u8], table: &[f32], channels: usize, out: &mut [f32]) {
     for (values, bytes) in out.chunks_exact_mut(channels).zip(pixels.chunks_exact(channels)) {
         for (c, (value, &byte)) in values.iter_mut().zip(bytes).enumerate() {
             *value = table[usize::from(byte) * channels + c];
