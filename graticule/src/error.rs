@@ -48,8 +48,15 @@ pub struct Failure {
 impl Failure {
     /// A failure (exit code 1) with its cause.
     pub fn new(cause: impl Into<String>) -> Self {
+        // Some libraries break their messages over lines; a cause is one line.
+        let cause = cause
+            .into()
+            .split_whitespace()
+            .collect::<Vec<_>>()
+            .join(" ")
+            .replace(" ;", ";");
         Self {
-            cause: cause.into(),
+            cause,
             place: None,
             remedies: Vec::new(),
             exit: Exit::Failed,
@@ -137,7 +144,7 @@ impl<E: Error + 'static> From<E> for Failure {
             }
             source = inner.source();
         }
-        Self::new(cause.split_whitespace().collect::<Vec<_>>().join(" "))
+        Self::new(cause)
     }
 }
 
@@ -174,6 +181,14 @@ mod tests {
         let expected = "error: train.csv: line 4: label 11 found, classes go to 9\n  help: correct the cell\n  help: or raise --classes\n";
         assert_eq!(failure.to_string(), expected);
         assert_eq!(failure.exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_cause_is_one_line() {
+        assert_eq!(
+            Failure::new("bytes missing\n; expected  more\n").to_string(),
+            "error: bytes missing; expected more\n"
+        );
     }
 
     #[test]

@@ -57,9 +57,9 @@ pub struct Args {
     /// [default: same; for --pool valid]
     #[arg(long, value_parser = parse::padding)]
     padding: Option<Padding>,
-    /// What stands over the border: zero, mirror or a value
-    #[arg(long, value_parser = parse::pad_value, default_value = "mirror", allow_negative_numbers = true)]
-    pad_value: PadValue,
+    /// What stands over the border: zero, mirror or a value [default: mirror; for --translate zero]
+    #[arg(long, value_parser = parse::pad_value, allow_negative_numbers = true)]
+    pad_value: Option<PadValue>,
     /// Pixels between two window positions of --kernel and --matrix [default: 1]
     #[arg(long, value_name = "N")]
     stride: Option<usize>,

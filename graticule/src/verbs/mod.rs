@@ -17,14 +17,14 @@ macro_rules! verbs {
         #[allow(clippy::large_enum_variant)]
         #[derive(Debug, Subcommand)]
         pub enum Verb {
-            $(#[allow(missing_docs)] $variant($module::Args),)+
+            $(#[allow(missing_docs)] $variant(Box<$module::Args>),)+
         }
 
         impl Verb {
             /// Runs the verb to its end.
             pub fn run(self, out: &Output) -> Outcome {
                 match self {
-                    $(Verb::$variant(args) => $module::run(args, out),)+
+                    $(Verb::$variant(args) => $module::run(*args, out),)+
                 }
             }
         }

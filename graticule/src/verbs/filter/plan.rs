@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use data::filter::{Named, Padding, Window, gaussian_size};
+use data::filter::{Named, PadValue, Padding, Window, gaussian_size};
 
 use super::picture::Grey;
 use super::steps::Step;
@@ -36,7 +36,7 @@ impl Args {
 
     fn pointwise(&self) -> Vec<Step> {
         let noise = self.noise.map(|sigma| Step::Noise { sigma, seed: self.seed.unwrap_or(0) });
-        let moved = self.translate.map(|[right, down]| Step::Translate { right, down, value: self.pad_value });
+        let moved = self.translate.map(|[right, down]| Step::Translate { right, down, value: self.pad_value.unwrap_or_default() });
         let scaled = self.multiply.map(Step::Multiply);
         [noise, moved, scaled, self.add.map(Step::Add)].into_iter().flatten().collect()
     }
@@ -48,6 +48,7 @@ impl Args {
             ("--sigma", self.sigma.is_some(), steps.iter().any(Step::has_sigma)),
             ("--stride", self.stride.is_some(), steps.iter().any(Step::has_stride)),
             ("--padding", self.padding.is_some(), steps.iter().any(Step::has_padding)),
+            ("--pad-value", self.pad_value.is_some(), steps.iter().any(Step::has_pad_value)),
             ("--convolve", self.convolve, steps.iter().any(is_kernel)),
         ];
         for (flag, given, heard) in rules {
@@ -60,14 +61,19 @@ impl Args {
         Ok(())
     }
 
+    /// Blurred with zeros around it, a picture would get a dark frame.
+    fn mirror_by_default(&self) -> PadValue {
+        self.pad_value.unwrap_or(PadValue::Symmetric)
+    }
+
     fn window(&self) -> Window {
         let stride = self.stride.unwrap_or(1);
-        Window { padding: self.padding.unwrap_or_default(), pad_value: self.pad_value, stride }
+        Window { padding: self.padding.unwrap_or_default(), pad_value: self.mirror_by_default(), stride }
     }
 
     /// The step that a name stands for, with the settings of the command line.
     fn named(&self, name: Name) -> Step {
-        let (window, value) = (self.window(), self.pad_value);
+        let (window, value) = (self.window(), self.mirror_by_default());
         let size = self.size.unwrap_or(3);
         let sigma = self.sigma.unwrap_or(2.0);
         let kernel = |name, kernel: Named| {

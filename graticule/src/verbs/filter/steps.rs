@@ -82,6 +82,11 @@ impl Step {
         self.has_stride() || matches!(self, Self::Pool { .. })
     }
 
+    /// Whether `--pad-value` says something to this step.
+    pub fn has_pad_value(&self) -> bool {
+        self.has_stride() || matches!(self, Self::Translate { .. } | Self::Unsharp { .. } | Self::Emphasis { .. })
+    }
+
     /// Whether `--stride` says something to this step.
     pub fn has_stride(&self) -> bool {
         let windowed = matches!(self, Self::Gaussian { .. } | Self::Box { .. } | Self::Median { .. });
