@@ -1,0 +1,224 @@
+//! A network with its numbers and its preprocessing: what predicts.
+
+use std::collections::HashMap;
+use std::path::Path;
+
+use data::{Preprocess, Task};
+use engine::{Engine, Parameters, Program, Request};
+use graph::ops::{Softmax, UnaryKind};
+use graph::{Binding, GraphError, Mode, Symbol, lower};
+use interchange::{ModelFile, Tensor};
+use nn::Model;
+
+use crate::TrainError;
+
+/// Programs for this many batch sizes are kept ready.
+const PROGRAMS: usize = 4;
+
+/// A model, its parameters and the way from raw inputs to predictions: everything that a model file holds.
+pub struct Network {
+    engine: Engine,
+    model: Model,
+    parameters: Parameters,
+    preprocess: Preprocess,
+    request: Request,
+    programs: HashMap<usize, Program>,
+}
+
+impl Network {
+    /// A network whose parameters are filled by their initialisers, keyed by `seed` and each
+    /// parameter's place in the network.
+    ///
+    /// # Errors
+    /// [`TrainError::Setting`] when the model does not fit the preprocessing; graph errors of inference.
+    pub fn new(engine: &Engine, model: Model, preprocess: Preprocess, seed: u64) -> Result<Self, TrainError> {
+        check_fit(&model, &preprocess)?;
+        let named: Vec<(String, Symbol)> = model
+            .parameters()
+            .iter()
+            .map(|p| (p.name.clone(), p.symbol.clone()))
+            .collect();
+        let mut parameters = Parameters::new(&named);
+        for (ordinal, (name, symbol)) in named.iter().enumerate() {
+            if let Some(parameter) = symbol.as_parameter() {
+                parameters.set(
+                    name,
+                    &nn::fill(parameter.init, &parameter.shape, seed, ordinal as u64),
+                )?;
+            }
+        }
+        let scores = lower(model.outputs(), Mode::Infer)?.outputs;
+        let prediction = prediction(&scores[0], &preprocess.task)?;
+        let request = Request::outputs(&[scores[0].clone(), prediction]);
+        Ok(Self {
+            engine: engine.clone(),
+            model,
+            parameters,
+            preprocess,
+            request,
+            programs: HashMap::new(),
+        })
+    }
+
+    /// The network of a model file.
+    ///
+    /// # Errors
+    /// What is wrong with the file, or [`TrainError::Setting`] when it has no preprocessing of ours.
+    pub fn load(engine: &Engine, path: &Path) -> Result<Self, TrainError> {
+        Self::from_file(engine, &ModelFile::read(path)?, path)
+    }
+
+    /// The network of a model file that was read already.
+    ///
+    /// # Errors
+    /// As [`Network::load`].
+    pub fn from_file(engine: &Engine, file: &ModelFile, path: &Path) -> Result<Self, TrainError> {
+        let preprocess = serde_json::from_value(file.preprocessing.clone()).map_err(|e| {
+            let path = path.display();
+            TrainError::Setting(format!(
+                "{path}: the file has no preprocessing that this version reads ({e})"
+            ))
+        })?;
+        let mut network = Self::new(engine, file.model()?, preprocess, 0)?;
+        for tensor in &file.tensors {
+            network.parameters.set(&tensor.name, &tensor.values)?;
+        }
+        Ok(network)
+    }
+
+    /// A model file of this network, without training state.
+    ///
+    /// # Errors
+    /// When a parameter cannot be described, which a sound network excludes.
+    pub fn to_file(&self) -> Result<ModelFile, TrainError> {
+        let mut file = ModelFile::new(&self.model);
+        let describe =
+            |e: serde_json::Error| TrainError::Setting(format!("the preprocessing cannot be written: {e}"));
+        file.preprocessing = serde_json::to_value(&self.preprocess).map_err(describe)?;
+        file.task = serde_json::to_value(&self.preprocess.task).map_err(describe)?;
+        for parameter in self.model.parameters() {
+            let values = self.parameters.get(&parameter.name)?.to_vec();
+            file.tensors.push(Tensor {
+                name: parameter.name.clone(),
+                shape: parameter.shape().to_vec(),
+                values,
+            });
+        }
+        Ok(file)
+    }
+
+    /// The engine it runs on.
+    pub fn engine(&self) -> &Engine {
+        &self.engine
+    }
+
+    /// The model.
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// The numbers.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
+    }
+
+    /// The numbers, to be changed.
+    pub fn parameters_mut(&mut self) -> &mut Parameters {
+        &mut self.parameters
+    }
+
+    /// The preprocessing.
+    pub fn preprocess(&self) -> &Preprocess {
+        &self.preprocess
+    }
+
+    /// What the outputs mean.
+    pub fn task(&self) -> &Task {
+        &self.preprocess.task
+    }
+
+    /// Scores (logits, or scaled values) of encoded inputs `[size, …]`, and the predictions made of them:
+    /// class probabilities `[size, K]`, or values in the units of the data `[size, targets]`.
+    ///
+    /// # Errors
+    /// When the inputs are not `size` samples of the network's input shape.
+    pub fn infer(&mut self, inputs: &[f32], size: usize) -> Result<Inference, TrainError> {
+        let input = self
+            .model
+            .input()
+            .as_input()
+            .map(|i| i.name.clone())
+            .unwrap_or_default();
+        if !self.programs.contains_key(&size) {
+            if self.programs.len() >= PROGRAMS {
+                self.programs.clear();
+            }
+            let binding = Binding::batch(size);
+            let program = Program::compile(&self.engine, &self.request, self.parameters.layout(), &binding)?;
+            self.programs.insert(size, program);
+        }
+        let Some(program) = self.programs.get_mut(&size) else {
+            unreachable!("inserted above")
+        };
+        program.set_input(&input, inputs)?;
+        program.run(&mut self.parameters, 0)?;
+        let prediction = self.preprocess.decode_target(program.output(1));
+        Ok(Inference {
+            scores: program.output(0).to_vec(),
+            predictions: with_both_classes(prediction, &self.preprocess.task, size),
+        })
+    }
+
+    /// Forgets compiled programs and their memory; they are made again when needed.
+    pub fn release(&mut self) {
+        self.programs.clear();
+    }
+}
+
+/// What a network says of some samples.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inference {
+    /// The network's own outputs: logits, or scaled values.
+    pub scores: Vec<f32>,
+    /// Class probabilities `[size, K]`, or values in the units of the data `[size, targets]`.
+    pub predictions: Vec<f32>,
+}
+
+/// Probabilities where the task has classes.
+fn prediction(scores: &Symbol, task: &Task) -> Result<Symbol, GraphError> {
+    match task {
+        Task::Classification { .. } if scores.shape().last_axis() > 1 => Symbol::apply(Softmax {}, &[scores]),
+        Task::Classification { .. } | Task::MultiLabel { .. } => scores.unary(UnaryKind::Sigmoid),
+        Task::Regression { .. } => Ok(scores.clone()),
+    }
+}
+
+/// A single output for two classes is the probability of the second; both are wanted.
+fn with_both_classes(prediction: Vec<f32>, task: &Task, size: usize) -> Vec<f32> {
+    match task {
+        Task::Classification { .. } if prediction.len() == size => {
+            prediction.into_iter().flat_map(|p| [1.0 - p, p]).collect()
+        }
+        _ => prediction,
+    }
+}
+
+/// Whether inputs and outputs of the model are those of the data.
+fn check_fit(model: &Model, preprocess: &Preprocess) -> Result<(), TrainError> {
+    let wanted = preprocess.input_shape();
+    let found = &model.input().shape()[1..];
+    if found != &wanted[..] {
+        let message = format!("the model takes inputs of shape {found:?}, the data give {wanted:?}");
+        return Err(TrainError::Setting(message));
+    }
+    let (outputs, names) = (model.output().shape().elements(), preprocess.task.outputs());
+    let binary = outputs == 1 && names == 2 && matches!(preprocess.task, Task::Classification { .. });
+    if outputs != names && !binary {
+        let message = format!(
+            "the model gives {outputs} numbers per sample, the task has {names} outputs ({})",
+            preprocess.task.output_names().join(", ")
+        );
+        return Err(TrainError::Setting(message));
+    }
+    Ok(())
+}

@@ -1,0 +1,316 @@
+//! One training step: forward, loss, backward, update.
+
+use std::collections::HashMap;
+
+use data::{Batch, TargetKind};
+use engine::{Buffer, Program, Request};
+use graph::{Binding, Mode, Symbol, differentiate, lower};
+use nn::{GradientClipping, Loss, Progress, Scheduler, clip_by_value, clip_scale, global_norm};
+
+use crate::diagnose::{self, LayerHealth};
+use crate::{Network, Settings, TrainError};
+
+/// The name of the targets among a training program's inputs.
+const TARGET: &str = "target";
+
+/// A network in training.
+pub struct Trainer {
+    /// The network; its parameters change with every step.
+    pub network: Network,
+    settings: Settings,
+    request: Request,
+    /// Each layer's outputs in the training graph, for the debugging report.
+    layers: Vec<(String, Symbol)>,
+    programs: HashMap<usize, Program>,
+    memory: Vec<Buffer>,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) step: u64,
+    steps_per_epoch: u64,
+}
+
+/// What one step found.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct StepResult {
+    /// Mean loss of the batch, before the update.
+    pub loss: f32,
+    /// Learning rate used.
+    pub learning_rate: f64,
+    /// L2 norm of all gradients, where clipping needed it.
+    pub gradient_norm: Option<f64>,
+}
+
+impl Trainer {
+    /// Prepares training of `network` with targets of this kind.
+    ///
+    /// # Errors
+    /// When the loss does not fit the network's output, or an op on the way has no gradient.
+    pub fn new(
+        network: Network,
+        settings: Settings,
+        targets: TargetKind,
+        steps_per_epoch: usize,
+    ) -> Result<Self, TrainError> {
+        let output = network.model().output();
+        let sample = &output.shape()[1..];
+        let target = match targets {
+            TargetKind::ClassIndex if matches!(settings.loss, Loss::CrossEntropy(_)) => {
+                Symbol::input(TARGET, [])
+            }
+            _ => Symbol::input(TARGET, graph::Shape::new(sample)),
+        };
+        let loss = loss_for(&settings.loss, targets).on(output, &target)?;
+        let lowered = lower(&[loss, output.clone()], Mode::Train)?;
+        let trainable: Vec<Symbol> = network
+            .model()
+            .parameters()
+            .iter()
+            .filter(|p| p.trainable())
+            .map(|p| p.symbol.clone())
+            .collect();
+        let weights: Vec<Symbol> = trainable
+            .iter()
+            .filter(|p| p.shape().rank() > 1)
+            .cloned()
+            .collect();
+        let loss = settings.penalty.on(&lowered.outputs[0], &weights)?;
+        let gradients = differentiate(&loss, &trainable)?;
+        let nodes = graph::topological(&lowered.outputs[1..]);
+        let layers = diagnose::layer_outputs(network.model(), &nodes);
+        let request = Request {
+            outputs: vec![loss, lowered.outputs[1].clone()],
+            gradients: trainable.into_iter().zip(gradients).collect(),
+            updates: lowered.updates,
+        };
+        let length = network.parameters().layout().trainable_length();
+        let memory = (0..settings.optimizer.state_slots())
+            .map(|_| Buffer::new(length))
+            .collect();
+        let scheduler = Scheduler::new(settings.learning_rate, settings.schedule.clone());
+        let steps_per_epoch = steps_per_epoch as u64;
+        let programs = HashMap::new();
+        Ok(Self {
+            network,
+            settings,
+            request,
+            layers,
+            programs,
+            memory,
+            scheduler,
+            step: 0,
+            steps_per_epoch,
+        })
+    }
+
+    /// The settings.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Steps done.
+    pub fn step_count(&self) -> u64 {
+        self.step
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.steps_per_epoch * self.settings.epochs as u64
+    }
+
+    /// What the optimizer remembers: one run of numbers per slot, in the parameters' layout.
+    pub fn memory(&self) -> &[Buffer] {
+        &self.memory
+    }
+
+    pub(crate) fn memory_mut(&mut self) -> &mut [Buffer] {
+        &mut self.memory
+    }
+
+    /// The outputs (logits) of the last step on a batch of this size.
+    pub fn last_output(&self, size: usize) -> Option<&[f32]> {
+        self.programs.get(&size).map(|p| p.output(1))
+    }
+
+    /// One step at the scheduled learning rate.
+    ///
+    /// # Errors
+    /// [`TrainError::NotFinite`] when the loss is not a number (the parameters are as before the step).
+    pub fn step(&mut self, batch: &Batch, epoch: usize) -> Result<StepResult, TrainError> {
+        let at = Progress {
+            step: self.step,
+            total_steps: self.total_steps(),
+            steps_per_epoch: self.steps_per_epoch,
+        };
+        let learning_rate = self.scheduler.rate(at);
+        self.step_at(batch, epoch, learning_rate)
+    }
+
+    /// One step at a given learning rate.
+    ///
+    /// # Errors
+    /// As [`Trainer::step`].
+    pub fn step_at(
+        &mut self,
+        batch: &Batch,
+        epoch: usize,
+        learning_rate: f64,
+    ) -> Result<StepResult, TrainError> {
+        let key = mix(self.settings.seed, self.step);
+        let loss = self.forward_backward(batch, key)?;
+        if !loss.is_finite() {
+            return Err(self.not_finite(batch, epoch, loss));
+        }
+        let gradient_norm = self.update(batch.size, learning_rate)?;
+        if gradient_norm.is_some_and(|n| !n.is_finite()) {
+            return Err(self.not_finite(batch, epoch, loss));
+        }
+        self.step += 1;
+        Ok(StepResult {
+            loss,
+            learning_rate,
+            gradient_norm,
+        })
+    }
+
+    fn forward_backward(&mut self, batch: &Batch, key: u64) -> Result<f32, TrainError> {
+        let input = self
+            .network
+            .model()
+            .input()
+            .as_input()
+            .map(|i| i.name.clone())
+            .unwrap_or_default();
+        if !self.programs.contains_key(&batch.size) {
+            let layout = self.network.parameters().layout().clone();
+            let binding = Binding::batch(batch.size);
+            let program = Program::compile(self.network.engine(), &self.request, &layout, &binding)?;
+            self.programs.insert(batch.size, program);
+        }
+        let Some(program) = self.programs.get_mut(&batch.size) else {
+            unreachable!("inserted above")
+        };
+        program.set_input(&input, &batch.inputs)?;
+        program.set_input(TARGET, &batch.targets)?;
+        program.run(self.network.parameters_mut(), key)?;
+        Ok(program.output(0)[0])
+    }
+
+    /// Moves the parameters along the gradients of the last run; the gradients' norm if it was needed.
+    fn update(&mut self, size: usize, learning_rate: f64) -> Result<Option<f64>, TrainError> {
+        let Some(program) = self.programs.get_mut(&size) else {
+            return Ok(None);
+        };
+        let gradients = program.gradients_mut();
+        let norm = match self.settings.clipping {
+            None => None,
+            Some(GradientClipping::Value(most)) => {
+                clip_by_value(gradients, most as f32);
+                None
+            }
+            Some(GradientClipping::Norm(most)) => {
+                let norm = global_norm(gradients);
+                if !norm.is_finite() {
+                    return Ok(Some(norm));
+                }
+                let scale = clip_scale(norm, most);
+                gradients.iter_mut().for_each(|g| *g *= scale);
+                Some(norm)
+            }
+        };
+        let optimizer = self.settings.optimizer;
+        let layout = self.network.parameters().layout().clone();
+        let values = self.network.parameters_mut().values_mut();
+        for entry in layout.entries().iter().filter(|e| e.trainable) {
+            let range = entry.offset..entry.offset + entry.elements();
+            let rule = optimizer.weight_decay(optimizer.decay_of(entry.shape.rank()));
+            let mut slots: [&mut [f32]; 4] = Default::default();
+            for (slot, buffer) in slots.iter_mut().zip(&mut self.memory) {
+                *slot = &mut buffer[range.clone()];
+            }
+            let state = &mut slots[..optimizer.state_slots()];
+            rule.update(
+                self.step + 1,
+                learning_rate,
+                &mut values[range.clone()],
+                &gradients[range],
+                state,
+            )
+            .map_err(|e| TrainError::Setting(e.to_string()))?;
+        }
+        Ok(norm)
+    }
+
+    /// The loss of a batch and its gradients' size, layer by layer, without an update (row S23).
+    ///
+    /// # Errors
+    /// When the graph cannot be compiled for the batch.
+    pub fn diagnose(&mut self, batch: &Batch) -> Result<Vec<LayerHealth>, TrainError> {
+        let state: Vec<f32> = self.network.parameters().values().to_vec();
+        self.forward_backward(batch, 0)?;
+        // Looking must not change running statistics.
+        self.network.parameters_mut().values_mut().copy_from_slice(&state);
+        let gradients = self
+            .programs
+            .get(&batch.size)
+            .map_or(vec![], |p| p.gradients().to_vec());
+        let report = self.look(batch, &gradients)?;
+        self.network.parameters_mut().values_mut().copy_from_slice(&state);
+        Ok(report)
+    }
+
+    fn look(&mut self, batch: &Batch, gradients: &[f32]) -> Result<Vec<LayerHealth>, TrainError> {
+        let model = self.network.model().clone();
+        let input = model
+            .input()
+            .as_input()
+            .map(|i| i.name.clone())
+            .unwrap_or_default();
+        let engine = self.network.engine().clone();
+        let inputs = (input.as_str(), &batch.inputs[..], batch.size);
+        diagnose::health(
+            &engine,
+            &model,
+            &self.layers,
+            self.network.parameters_mut(),
+            inputs,
+            gradients,
+        )
+    }
+
+    fn not_finite(&mut self, batch: &Batch, epoch: usize, loss: f32) -> TrainError {
+        let blame = match self.look(batch, &[]) {
+            Ok(report) => diagnose::blame(&report),
+            Err(error) => format!("and the layers could not be looked at ({error})"),
+        };
+        TrainError::NotFinite {
+            loss,
+            step: self.step + 1,
+            epoch,
+            blame,
+        }
+    }
+
+    /// Frees the compiled programs.
+    pub fn into_network(self) -> Network {
+        self.network
+    }
+}
+
+/// Class targets given as probabilities change how cross-entropy reads them.
+fn loss_for(loss: &Loss, targets: TargetKind) -> Loss {
+    match (loss, targets) {
+        (Loss::CrossEntropy(details), TargetKind::ClassProbabilities) => {
+            let mut details = details.clone();
+            details.soft_targets = true;
+            Loss::CrossEntropy(details)
+        }
+        _ => loss.clone(),
+    }
+}
+
+/// The key of a step's random numbers (SplitMix64's finaliser).
+fn mix(seed: u64, step: u64) -> u64 {
+    let mut z = seed ^ step.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
