@@ -59,11 +59,13 @@ pub fn differentiate(loss: &Symbol, with_respect_to: &[Symbol]) -> Result<Vec<Sy
         .collect()
 }
 
-/// The nodes of `order` that depend on one of `roots`, the roots included.
+/// The nodes of `order` whose numbers depend on one of `roots`, the roots included. An operand of
+/// which only the shape is used passes nothing on.
 fn dependents(order: &[Symbol], roots: &[Symbol]) -> HashSet<u64> {
     let mut found: HashSet<u64> = roots.iter().map(Symbol::id).collect();
     for node in order {
-        if node.inputs().iter().any(|i| found.contains(&i.id())) {
+        let mut inputs = node.inputs().iter().enumerate();
+        if inputs.any(|(k, i)| node.op().reads(k) && found.contains(&i.id())) {
             found.insert(node.id());
         }
     }

@@ -5,18 +5,29 @@
 //! may run whole stretches of a network per sample, per micro-batch or layer by layer.
 
 mod brgemm;
+mod columns;
 mod conv;
+mod dropout;
 mod elementwise;
+mod gather;
 mod isa;
+mod layer_norm;
+mod local_response;
+mod locally;
 mod math;
 mod matmul;
 mod movement;
 mod nest;
+mod norm;
 pub(crate) mod pack;
+mod pad;
+mod pool;
 mod reduce;
 mod reference;
 mod registry;
+mod resize;
 mod simd;
+mod softmax;
 
 use std::ops::Range;
 

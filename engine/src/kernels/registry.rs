@@ -1,10 +1,11 @@
 //! Which kernel computes which op: one line each.
 
 use graph::Shape;
-use graph::ops::Op;
+use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
-    BuildContext, Kernel, OperandInfo, Pack, conv, elementwise, matmul, movement, reduce, reference,
+    BuildContext, Kernel, OperandInfo, Pack, conv, dropout, elementwise, gather, layer_norm, local_response,
+    locally, matmul, movement, norm, pad, pool, reduce, reference, resize, softmax,
 };
 use crate::EngineError;
 use crate::plan::Epilogue;
@@ -66,6 +67,43 @@ pub fn build(
         Op::ConcatGradient(op) => movement::concat_gradient(context, *op, &shapes, output),
         Op::Slice(op) => movement::slice(context, *op, shapes[0], output),
         Op::SliceGradient(op) => movement::slice_gradient(context, op.slice, shapes[0], output),
+        Op::Pool2d(op) => pool::forward(context, *op, shapes[0], output)?,
+        Op::Pool2dGradient(op) => pool::gradient(context, op.pool, shapes[1])?,
+        Op::Pad2d(op) => pad::forward(context, *op, shapes[0], output),
+        Op::Pad2dGradient(op) => pad::gradient(context, op.pad, output),
+        Op::Resize2d(op) => resize::forward(context, *op, shapes[0], output),
+        Op::Resize2dGradient(op) => resize::gradient(context, op.resize, output),
+        Op::BatchMoments(_) => norm::moments(context, shapes[0]),
+        Op::UnbiasedVariance(_) => {
+            let scale = UnbiasedVariance::factor(shapes[1].rows()) as f32;
+            elementwise::affine(context, Affine { scale, shift: 0.0 }, output)
+        }
+        Op::Normalize(op) => norm::normalize(context, op.epsilon, output),
+        Op::NormalizeSums(op) => norm::sums(context, op.epsilon, shapes[1]),
+        Op::NormalizeInputGradient(op) => norm::input_gradient(context, op.epsilon, output),
+        Op::LayerNorm(op) => {
+            layer_norm::layer_norm(context, layer_norm::Rule::Forward, op.epsilon, shapes[0])
+        }
+        Op::LayerNormInputGradient(op) => {
+            layer_norm::layer_norm(context, layer_norm::Rule::InputGradient, op.epsilon, shapes[1])
+        }
+        Op::LayerNormSums(op) => {
+            layer_norm::layer_norm(context, layer_norm::Rule::Sums, op.epsilon, shapes[1])
+        }
+        Op::LocalResponseNorm(op) => local_response::build(context, *op, output, false),
+        Op::LocalResponseNormGradient(op) => local_response::build(context, op.norm, output, true),
+        Op::Softmax(_) => softmax::rows(context, softmax::Rule::Softmax, output),
+        Op::LogSoftmax(_) => softmax::rows(context, softmax::Rule::LogSoftmax, output),
+        Op::SoftmaxGradient(_) => softmax::rows(context, softmax::Rule::SoftmaxGradient, output),
+        Op::LogSoftmaxGradient(_) => softmax::rows(context, softmax::Rule::LogSoftmaxGradient, output),
+        Op::CrossEntropy(op) => softmax::cross_entropy(context, *op, shapes[0]),
+        Op::CrossEntropyGradient(op) => softmax::cross_entropy_gradient(context, op.cross_entropy, output),
+        Op::Gather(_) => gather::forward(context, output),
+        Op::GatherGradient(_) => gather::gradient(context, output),
+        Op::LocallyConnected2d(op) => locally::forward(context, *op, &shapes, output)?,
+        Op::LocallyConnected2dInputGradient(op) => locally::input_gradient(context, op.layer, &shapes)?,
+        Op::LocallyConnected2dWeightGradient(op) => locally::weight_gradient(context, op.layer, &shapes)?,
+        Op::DropoutMask(op) => dropout::mask(context, *op, output),
         _ => reference::build(op, &shapes, output),
     })
 }

@@ -1,0 +1,337 @@
+//! Softmax, its logarithm, cross-entropy, and their gradients: row by row over the last axis.
+
+use graph::Shape;
+use graph::ops::{CrossEntropy, CrossEntropyTargets};
+
+use super::columns::{by_rows, over_rows};
+use super::math::{exp, ln};
+use super::registry::Built;
+use super::{BuildContext, Isa, Kernel, Task, Work};
+use crate::per_isa;
+
+/// What is done with each row.
+#[derive(Clone, Copy)]
+pub(crate) enum Rule {
+    Softmax,
+    LogSoftmax,
+    SoftmaxGradient,
+    LogSoftmaxGradient,
+}
+
+struct Rows {
+    isa: Isa,
+    work: Work,
+    rule: Rule,
+    length: usize,
+}
+
+pub(crate) fn rows(context: &BuildContext, rule: Rule, output: &Shape) -> Built {
+    let work = by_rows(context, output);
+    let kernel = Rows {
+        isa: context.isa,
+        work,
+        rule,
+        length: output.last_axis(),
+    };
+    Built::new(kernel, vec![work == Work::Samples; 2])
+}
+
+impl Kernel for Rows {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        let (isa, n) = (self.isa, self.length);
+        match self.rule {
+            Rule::Softmax => softmax(isa, n, task.input(0), task.output),
+            Rule::LogSoftmax => log_softmax(isa, n, task.input(0), task.output),
+            Rule::SoftmaxGradient => softmax_gradient(isa, n, task.input(0), task.input(1), task.output),
+            Rule::LogSoftmaxGradient => {
+                log_softmax_gradient(isa, n, task.input(0), task.input(1), task.output);
+            }
+        }
+    }
+}
+
+/// Folds in 16 lanes, so that the compiler may use vectors.
+#[inline(always)]
+pub(super) fn fold(
+    n: usize,
+    start: f32,
+    value: impl Fn(usize) -> f32,
+    join: impl Fn(f32, f32) -> f32,
+) -> f32 {
+    let mut lanes = [start; 16];
+    let whole = n / 16 * 16;
+    for at in (0..whole).step_by(16) {
+        for (k, lane) in lanes.iter_mut().enumerate() {
+            *lane = join(*lane, value(at + k));
+        }
+    }
+    let mut result = start;
+    for k in whole..n {
+        result = join(result, value(k));
+    }
+    lanes.iter().fold(result, |a, &b| join(a, b))
+}
+
+/// Σ value(k)
+#[inline(always)]
+pub(super) fn sum(n: usize, value: impl Fn(usize) -> f32) -> f32 {
+    fold(n, 0.0, value, |a, b| a + b)
+}
+
+/// The maximum, and Σ eˣ⁻ᵐᵃˣⁱᵐᵘᵐ. NaN anywhere makes the sum NaN.
+#[inline(always)]
+fn exponentials(x: &[f32]) -> (f32, f32) {
+    let most = fold(
+        x.len(),
+        f32::NEG_INFINITY,
+        |k| x[k],
+        |a, b| if b > a { b } else { a },
+    );
+    (most, sum(x.len(), |k| exp(x[k] - most)))
+}
+
+/// ln Σ eˣ
+#[inline(always)]
+fn log_sum_exp(x: &[f32]) -> f32 {
+    let (most, total) = exponentials(x);
+    most + ln(total)
+}
+
+per_isa!(
+    fn softmax(n: usize, x: &[f32], y: &mut [f32]) {
+        for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+            let most = fold(n, f32::NEG_INFINITY, |k| x[k], |a, b| if b > a { b } else { a });
+            y.iter_mut().zip(x).for_each(|(y, v)| *y = exp(v - most));
+            let scale = 1.0 / sum(n, |k| y[k]);
+            y.iter_mut().for_each(|y| *y *= scale);
+        }
+    }
+);
+
+per_isa!(
+    fn log_softmax(n: usize, x: &[f32], y: &mut [f32]) {
+        for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
+            let (most, total) = exponentials(x);
+            let log = ln(total);
+            y.iter_mut().zip(x).for_each(|(y, v)| *y = (v - most) - log);
+        }
+    }
+);
+
+per_isa!(
+    fn softmax_gradient(n: usize, g: &[f32], y: &[f32], dx: &mut [f32]) {
+        for ((dx, g), y) in dx
+            .chunks_exact_mut(n)
+            .zip(g.chunks_exact(n))
+            .zip(y.chunks_exact(n))
+        {
+            let along = sum(n, |k| g[k] * y[k]);
+            for k in 0..n {
+                dx[k] = y[k] * (g[k] - along);
+            }
+        }
+    }
+);
+
+per_isa!(
+    fn log_softmax_gradient(n: usize, g: &[f32], y: &[f32], dx: &mut [f32]) {
+        for ((dx, g), y) in dx
+            .chunks_exact_mut(n)
+            .zip(g.chunks_exact(n))
+            .zip(y.chunks_exact(n))
+        {
+            let total = sum(n, |k| g[k]);
+            for k in 0..n {
+                dx[k] = g[k] - exp(y[k]) * total;
+            }
+        }
+    }
+);
+
+/// (Σ loss, Σ weight).
+struct Loss {
+    isa: Isa,
+    work: Work,
+    op: CrossEntropy,
+}
+
+pub(crate) fn cross_entropy(context: &BuildContext, op: CrossEntropy, logits: &Shape) -> Built {
+    let work = over_rows(context, logits, 2, 2);
+    let isa = context.isa;
+    Built::new(
+        Loss { isa, work, op },
+        vec![matches!(work, Work::Reduction { .. }); 2],
+    )
+}
+
+/// A batch without a row that counts has loss 0/1, not 0/0.
+fn guard(sums: &mut [f32]) {
+    if sums[1] == 0.0 {
+        sums[1] = 1.0;
+    }
+}
+
+impl Kernel for Loss {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        if task.fresh {
+            task.output.fill(0.0);
+        }
+        let (logits, targets, weights) = (task.input(0), task.input(1), task.input(2));
+        match self.op.targets {
+            CrossEntropyTargets::Indices => {
+                loss_of_indices(self.isa, &self.op, logits, targets, weights, task.output);
+            }
+            CrossEntropyTargets::Probabilities => {
+                loss_of_probabilities(self.isa, &self.op, logits, targets, weights, task.output);
+            }
+        }
+        if !matches!(self.work, Work::Reduction { .. }) {
+            guard(task.output);
+        }
+    }
+    fn finish(&self, partials: &[f32], output: &mut [f32]) {
+        let total = |k: usize| partials.chunks_exact(2).map(|p| f64::from(p[k])).sum::<f64>() as f32;
+        (output[0], output[1]) = (total(0), total(1));
+        guard(output);
+    }
+}
+
+per_isa!(
+    fn loss_of_indices(
+        op: &CrossEntropy,
+        logits: &[f32],
+        targets: &[f32],
+        weights: &[f32],
+        sums: &mut [f32],
+    ) {
+        let (n, s) = (weights.len(), op.label_smoothing);
+        let (mut loss, mut weight) = (0.0f64, 0.0f64);
+        for (z, &t) in logits.chunks_exact(n).zip(targets) {
+            let Some(class) = op.class(f64::from(t), n) else {
+                continue;
+            };
+            let total = log_sum_exp(z);
+            let mut own = (1.0 - s) * weights[class] * (total - z[class]);
+            if s > 0.0 {
+                own += s / n as f32 * sum(n, |k| weights[k] * (total - z[k]));
+            }
+            loss += f64::from(own);
+            weight += f64::from(weights[class]);
+        }
+        sums[0] += loss as f32;
+        sums[1] += weight as f32;
+    }
+);
+
+/// q = w·((1 − s)·t + s/K)
+#[inline(always)]
+fn smoothed(weight: f32, target: f32, s: f32, n: usize) -> f32 {
+    weight * ((1.0 - s) * target + s / n as f32)
+}
+
+per_isa!(
+    fn loss_of_probabilities(
+        op: &CrossEntropy,
+        logits: &[f32],
+        targets: &[f32],
+        weights: &[f32],
+        sums: &mut [f32],
+    ) {
+        let (n, s) = (weights.len(), op.label_smoothing);
+        let mut loss = 0.0f64;
+        for (z, t) in logits.chunks_exact(n).zip(targets.chunks_exact(n)) {
+            let total = log_sum_exp(z);
+            loss += f64::from(sum(n, |k| smoothed(weights[k], t[k], s, n) * (total - z[k])));
+        }
+        sums[0] += loss as f32;
+        sums[1] += (logits.len() / n) as f32;
+    }
+);
+
+/// ∂loss/∂logits = g₀·(p·Σq − q).
+struct LossGradient {
+    isa: Isa,
+    work: Work,
+    op: CrossEntropy,
+}
+
+pub(crate) fn cross_entropy_gradient(context: &BuildContext, op: CrossEntropy, logits: &Shape) -> Built {
+    let work = by_rows(context, logits);
+    let samples = work == Work::Samples;
+    let isa = context.isa;
+    Built::new(LossGradient { isa, work, op }, vec![false, samples, samples])
+}
+
+impl Kernel for LossGradient {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        let (g, logits, targets, weights) = (task.input(0)[0], task.input(1), task.input(2), task.input(3));
+        let (isa, op, output) = (self.isa, &self.op, task.output);
+        match self.op.targets {
+            CrossEntropyTargets::Indices => {
+                gradient_of_indices(isa, op, g, logits, targets, weights, output);
+            }
+            CrossEntropyTargets::Probabilities => {
+                gradient_of_probabilities(isa, op, g, logits, targets, weights, output);
+            }
+        }
+    }
+}
+
+per_isa!(
+    fn gradient_of_indices(
+        op: &CrossEntropy,
+        g: f32,
+        logits: &[f32],
+        targets: &[f32],
+        weights: &[f32],
+        dz: &mut [f32],
+    ) {
+        let (n, s) = (weights.len(), op.label_smoothing);
+        let rest = s / n as f32;
+        let spread = rest * sum(n, |k| weights[k]);
+        for ((dz, z), &t) in dz.chunks_exact_mut(n).zip(logits.chunks_exact(n)).zip(targets) {
+            let Some(class) = op.class(f64::from(t), n) else {
+                dz.fill(0.0);
+                continue;
+            };
+            let (most, total) = exponentials(z);
+            let own = (1.0 - s) * weights[class];
+            let scale = g * (own + spread) / total;
+            for k in 0..n {
+                dz[k] = exp(z[k] - most) * scale - g * rest * weights[k];
+            }
+            dz[class] -= g * own;
+        }
+    }
+);
+
+per_isa!(
+    fn gradient_of_probabilities(
+        op: &CrossEntropy,
+        g: f32,
+        logits: &[f32],
+        targets: &[f32],
+        weights: &[f32],
+        dz: &mut [f32],
+    ) {
+        let (n, s) = (weights.len(), op.label_smoothing);
+        let rows = logits.chunks_exact(n).zip(targets.chunks_exact(n));
+        for (dz, (z, t)) in dz.chunks_exact_mut(n).zip(rows) {
+            let (most, total) = exponentials(z);
+            let mass = sum(n, |k| smoothed(weights[k], t[k], s, n));
+            let scale = g * mass / total;
+            for k in 0..n {
+                dz[k] = exp(z[k] - most) * scale - g * smoothed(weights[k], t[k], s, n);
+            }
+        }
+    }
+);
