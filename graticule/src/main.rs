@@ -3,6 +3,8 @@
 mod cli;
 mod error;
 mod output;
+mod source;
+mod text;
 mod verbs;
 
 use std::panic::{self, AssertUnwindSafe, PanicHookInfo};
