@@ -41,6 +41,7 @@ pub enum Rule {
         epsilon: f64,
     },
     /// s ← α·s + (1 − α)·g²; p ← p − η·g/(√s + ε), with optional momentum and centring (O5).
+    #[serde(rename = "rmsprop")]
     RmsProp {
         /// α
         alpha: f64,
