@@ -1,5 +1,8 @@
 //! Layers and activations give PyTorch's outputs and gradients.
 
+// The lint's allowance for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 mod golden;
 
 use std::collections::BTreeMap;

@@ -1,5 +1,8 @@
 //! Losses, batch normalisation, optimizers and schedules give PyTorch's numbers.
 
+// The lint's allowance for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 mod golden;
 
 use golden::{Case, F32, F64, Given, Tensor, close, in_f32, in_f64, parameters, read};

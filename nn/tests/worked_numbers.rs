@@ -1,5 +1,8 @@
 //! Worked numbers of the lectures about layers, losses and parameter counts, by row id.
 
+// The lint's allowance for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 use graph::interpret::evaluate;
 use graph::ndarray::{Array1, ArrayD, IxDyn, arr1, arr2};
 use graph::topological;

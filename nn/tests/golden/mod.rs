@@ -1,6 +1,7 @@
 //! Reads the fixtures of `tests/golden` and compares graphs with them, twice: by the reference
 //! interpreter in f64 and by compiled programs in f32.
 
+// Each test binary uses its part.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
