@@ -1,5 +1,7 @@
 //! The core ops on every instruction set against their references.
 
+#![allow(clippy::unwrap_used)]
+
 mod common;
 
 use common::{check, check_with, numbers};

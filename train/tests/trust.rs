@@ -1,5 +1,7 @@
 //! What a user may rely on: same seed, same bits, whatever the threads and however often it was killed.
 
+#![allow(clippy::unwrap_used)]
+
 use data::{Dataset, Loader, LoaderOptions, OpenOptions, Preprocess, open};
 use engine::Engine;
 use graticule_train::{

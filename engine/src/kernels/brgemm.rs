@@ -234,10 +234,10 @@ unsafe fn multiply<S: Simd, const R: usize, const V: usize, const UNIT_ROWS: boo
             let mut a = t.a.add(*t.a_starts.add(batch));
             for _ in 0..t.depth {
                 let row = load_row::<S, V>(b, PARTIAL, t.tail);
-                for r in 0..R {
+                for (r, sum) in sums.iter_mut().enumerate() {
                     let x = S::splat(*a.add(r * a_row));
-                    for v in 0..V {
-                        sums[r][v] = sums[r][v].fma(x, row[v]);
+                    for (total, &b) in sum.iter_mut().zip(&row) {
+                        *total = total.fma(x, b);
                     }
                 }
                 // The last step may leave the storage by one stride, so the address wraps instead.

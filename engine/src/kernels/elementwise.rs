@@ -207,15 +207,7 @@ per_isa!(
             K::Relu => map_with(x, out, |x| if x <= 0.0 { 0.0 } else { x }),
             K::LeakyRelu(slope) => map_with(x, out, |x| if x > 0.0 { x } else { slope * x }),
             K::Elu(alpha) => map_with(x, out, |x| if x > 0.0 { x } else { alpha * (exp(x) - 1.0) }),
-            K::Relu6 => map_with(x, out, |x| {
-                if x <= 0.0 {
-                    0.0
-                } else if x >= 6.0 {
-                    6.0
-                } else {
-                    x
-                }
-            }),
+            K::Relu6 => map_with(x, out, |x| x.clamp(0.0, 6.0)),
             K::Sigmoid => map_with(x, out, sigmoid),
             K::Tanh => map_with(x, out, tanh),
             K::Gelu => map_with(x, out, |x| 0.5 * x * (1.0 + erf(x * HALF_ROOT))),

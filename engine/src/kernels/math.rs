@@ -47,7 +47,7 @@ pub(crate) fn ln(x: f32) -> f32 {
     let p = p * m - 1.666_805_7e-1;
     let p = p * m + 2.000_071_5e-1;
     let p = p * m - 2.499_999_4e-1;
-    let p = p * m + 3.333_333_1e-1;
+    let p = p * m + 3.333_333e-1;
     let square = m * m;
     let y = p * square * m - 2.121_944_4e-4 * exponent - 0.5 * square;
     let result = m + y + 0.693_359_4 * exponent;
@@ -70,10 +70,10 @@ pub(crate) fn tanh(x: f32) -> f32 {
     let far = (1.0 - e) / (1.0 + e);
     let s = size * size;
     let p = -5.704_988_7e-3;
-    let p = p * s + 2.063_908_9e-2;
+    let p = p * s + 2.063_909e-2;
     let p = p * s - 5.373_971_6e-2;
     let p = p * s + 1.333_144_2e-1;
-    let p = p * s - 3.333_328_2e-1;
+    let p = p * s - 3.333_328e-1;
     let near = p * s * size + size;
     let result = if size < 0.625 { near } else { far };
     result.copysign(x)
@@ -110,7 +110,7 @@ pub(crate) fn erf(x: f32) -> f32 {
     let q = 0.170_872_77;
     let q = q * t - 0.822_152_2;
     let q = q * t + 1.488_515_9;
-    let q = q * t - 1.135_203_9;
+    let q = q * t - 1.135_204;
     let q = q * t + 0.278_868_08;
     let q = q * t - 0.186_288_06;
     let q = q * t + 0.096_784_18;

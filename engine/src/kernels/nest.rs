@@ -55,16 +55,19 @@ impl<const K: usize> Nest<K> {
             visit(run * self.inner, offsets);
             for (level, counter) in self.outer.iter().zip(&mut counters).rev() {
                 *counter += 1;
-                for k in 0..K {
-                    offsets[k] += level.strides[k];
-                }
+                offsets
+                    .iter_mut()
+                    .zip(level.strides)
+                    .for_each(|(at, stride)| *at += stride);
                 if *counter < level.length {
                     break;
                 }
                 *counter = 0;
-                for k in 0..K {
-                    offsets[k] -= level.strides[k] * level.length;
-                }
+                let back = level.strides.map(|stride| stride * level.length);
+                offsets
+                    .iter_mut()
+                    .zip(back)
+                    .for_each(|(at, stride)| *at -= stride);
             }
         }
     }

@@ -59,23 +59,17 @@ unsafe impl Simd for Portable {
     }
     #[inline(always)]
     unsafe fn fma(self, a: Self, b: Self) -> Self {
-        let mut sum = self.0;
-        for i in 0..8 {
-            sum[i] += a.0[i] * b.0[i];
-        }
-        Self(sum)
+        Self(std::array::from_fn(|i| self.0[i] + a.0[i] * b.0[i]))
     }
     #[inline(always)]
     unsafe fn max(self, other: Self) -> Self {
-        let mut result = self.0;
-        for i in 0..8 {
-            result[i] = if result[i] > other.0[i] {
-                result[i]
+        Self(std::array::from_fn(|i| {
+            if self.0[i] > other.0[i] {
+                self.0[i]
             } else {
                 other.0[i]
-            };
-        }
-        Self(result)
+            }
+        }))
     }
 }
 
