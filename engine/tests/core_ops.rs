@@ -122,12 +122,12 @@ fn activations() {
         K::Abs,
     ];
     for kind in kinds {
-        check_with(&x.unary(kind).unwrap(), 5, 5e-6, |s, n| {
+        check_with(&x.unary(kind).unwrap(), 5, 2e-6, |s, n| {
             numbers(n, s.id()).iter().map(|v| v * 8.0).collect()
         });
     }
     for kind in [K::Log, K::Sqrt, K::Power(0.75)] {
-        check_with(&x.unary(kind).unwrap(), 5, 5e-6, |s, n| {
+        check_with(&x.unary(kind).unwrap(), 5, 2e-6, |s, n| {
             numbers(n, s.id()).iter().map(|v| v.abs() + 0.05).collect()
         });
     }

@@ -280,17 +280,3 @@ fn r2_a_change_of_one_bit_changes_half_of_the_mask() {
         assert!((share - 0.5).abs() < 0.025, "lag {lag}: {share} agree");
     }
 }
-
-#[test]
-fn empty_operands_are_refused() {
-    let table = Symbol::parameter("table", [0, 4], Default::default());
-    let error = Symbol::apply(Gather {}, &[&Symbol::input("i", []), &table]).unwrap_err();
-    assert!(error.to_string().contains("not empty"), "{error}");
-    let pad = Pad2d {
-        padding: [1; 4],
-        mode: PadMode::Edge,
-    };
-    let error = Symbol::apply(pad, &[&Symbol::input("x", [4, 0, 3])]).unwrap_err();
-    assert!(error.to_string().contains("is empty"), "{error}");
-    assert!(Symbol::apply(graticule_graph::ops::Softmax {}, &[&Symbol::input("x", [0])]).is_err());
-}

@@ -60,29 +60,12 @@ impl Kernel for Mask {
 
 per_isa!(
     fn apply(keeps: Keeps, start: u32, factor: f32, x: &[f32], y: &mut [f32]) {
-        // A block at a time, which the compiler turns into vectors whatever surrounds it.
-        let mut at = start;
-        let mut blocks = y.chunks_exact_mut(16);
-        for (y, x) in (&mut blocks).zip(x.chunks_exact(16)) {
-            for k in 0..16 {
-                let kept = if keeps.low(at.wrapping_add(k as u32)) {
-                    factor
-                } else {
-                    0.0
-                };
-                y[k] = kept * x[k];
-            }
-            at = at.wrapping_add(16);
-        }
-        let rest = blocks.into_remainder();
-        let x = &x[x.len() - rest.len()..];
-        for (k, (y, &x)) in rest.iter_mut().zip(x).enumerate() {
-            let kept = if keeps.low(at.wrapping_add(k as u32)) {
-                factor
+        for (k, (y, &x)) in y.iter_mut().zip(x).enumerate() {
+            *y = if keeps.low(start.wrapping_add(k as u32)) {
+                x * factor
             } else {
                 0.0
             };
-            *y = kept * x;
         }
     }
 );

@@ -198,7 +198,9 @@ fn columns_with<const C: usize>(
         match *geometry.columns.at(j) {
             [a, b] => {
                 let (a, b) = (&row[a * c..(a + 1) * c], &row[b * c..(b + 1) * c]);
-                pair(y, a, b, |a, b| last(join(a, b)) * share);
+                for k in 0..c {
+                    y[k] = last(join(a[k], b[k])) * share;
+                }
             }
             [first, ref rest @ ..] => {
                 y.copy_from_slice(&row[first * c..(first + 1) * c]);
@@ -210,23 +212,6 @@ fn columns_with<const C: usize>(
             }
             [] => y.fill(0.0),
         }
-    }
-}
-
-/// y = f(a, b), in blocks that fill vectors.
-#[inline(always)]
-fn pair(y: &mut [f32], a: &[f32], b: &[f32], f: impl Fn(f32, f32) -> f32) {
-    let n = y.len();
-    let (a, b) = (&a[..n], &b[..n]);
-    let whole = n / 16 * 16;
-    for at in (0..whole).step_by(16) {
-        let (y, a, b) = (&mut y[at..at + 16], &a[at..at + 16], &b[at..at + 16]);
-        for k in 0..16 {
-            y[k] = f(a[k], b[k]);
-        }
-    }
-    for k in whole..n {
-        y[k] = f(a[k], b[k]);
     }
 }
 
@@ -336,56 +321,22 @@ per_isa!(
 per_isa!(
     fn pick(geometry: &Geometry, g: &[f32], x: &[f32], y: &[f32], dx: &mut [f32]) {
         dx.fill(0.0);
-        match geometry.channels {
-            1 => pick_with::<1>(geometry, g, x, y, dx),
-            3 => pick_with::<3>(geometry, g, x, y, dx),
-            4 => pick_with::<4>(geometry, g, x, y, dx),
-            6 => pick_with::<6>(geometry, g, x, y, dx),
-            8 => pick_with::<8>(geometry, g, x, y, dx),
-            16 => pick_with::<16>(geometry, g, x, y, dx),
-            _ => pick_with::<0>(geometry, g, x, y, dx),
+        let c = geometry.channels;
+        let mut start = 0;
+        while start + 16 <= c {
+            pick_channels::<16>(geometry, g, x, y, dx, start);
+            start += 16;
+        }
+        while start + 4 <= c {
+            pick_channels::<4>(geometry, g, x, y, dx, start);
+            start += 4;
+        }
+        while start < c {
+            pick_channels::<1>(geometry, g, x, y, dx, start);
+            start += 1;
         }
     }
 );
-
-/// `C` channels, or as many as there are if it is 0.
-#[inline(always)]
-fn pick_with<const C: usize>(geometry: &Geometry, g: &[f32], x: &[f32], y: &[f32], dx: &mut [f32]) {
-    let c = if C == 0 { geometry.channels } else { C };
-    let (width, out_width) = (geometry.image[1] * c, geometry.output[1] * c);
-    for (i, (g, y)) in g
-        .chunks_exact(out_width)
-        .zip(y.chunks_exact(out_width))
-        .enumerate()
-    {
-        let rows = geometry.rows.at(i);
-        for (j, (g, y)) in g.chunks_exact(c).zip(y.chunks_exact(c)).enumerate() {
-            let columns = geometry.columns.at(j);
-            let taps = Window {
-                rows,
-                columns,
-                strides: [width, c],
-            };
-            if C > 0 {
-                pick_lanes::<C>(taps, 0, g, x, y, dx);
-                continue;
-            }
-            let mut k = 0;
-            while k + 16 <= c {
-                pick_lanes::<16>(taps, k, g, x, y, dx);
-                k += 16;
-            }
-            while k + 4 <= c {
-                pick_lanes::<4>(taps, k, g, x, y, dx);
-                k += 4;
-            }
-            while k < c {
-                pick_lanes::<1>(taps, k, g, x, y, dx);
-                k += 1;
-            }
-        }
-    }
-}
 
 /// The `L` numbers from `at` on.
 #[inline(always)]
@@ -395,30 +346,34 @@ fn lanes<const L: usize>(x: &[f32], at: usize) -> [f32; L] {
     lanes
 }
 
-/// The positions that one window sees.
-#[derive(Clone, Copy)]
-struct Window<'a> {
-    rows: &'a [usize],
-    columns: &'a [usize],
-    /// Elements from one row to the next and from one column to the next.
-    strides: [usize; 2],
-}
-
-/// Gives each of `L` channels' gradients to the first of the taps that holds the extreme value. Bits
-/// instead of branches: a mask of ones where it does.
+/// Gives each of `L` channels' gradients to the first position that holds the extreme value.
 #[inline(always)]
-fn pick_lanes<const L: usize>(taps: Window, channel: usize, g: &[f32], x: &[f32], y: &[f32], dx: &mut [f32]) {
-    let mut left: [u32; L] = lanes::<L>(g, channel).map(f32::to_bits);
-    let value: [f32; L] = lanes(y, channel);
-    for &r in taps.rows {
-        for &s in taps.columns {
-            let at = r * taps.strides[0] + s * taps.strides[1] + channel;
-            let x: [f32; L] = lanes(x, at);
-            let to = &mut dx[at..at + L];
-            for k in 0..L {
-                let hit = u32::from(x[k] == value[k]).wrapping_neg();
-                to[k] += f32::from_bits(left[k] & hit);
-                left[k] &= !hit;
+fn pick_channels<const L: usize>(
+    geometry: &Geometry,
+    g: &[f32],
+    x: &[f32],
+    y: &[f32],
+    dx: &mut [f32],
+    channel: usize,
+) {
+    let [width, out_width] = geometry.widths();
+    let c = geometry.channels;
+    for i in 0..geometry.output[0] {
+        for j in 0..geometry.output[1] {
+            let at = i * out_width + j * c + channel;
+            let mut left: [f32; L] = lanes(g, at);
+            let value: [f32; L] = lanes(y, at);
+            for &r in geometry.rows.at(i) {
+                for &s in geometry.columns.at(j) {
+                    let tap = r * width + s * c + channel;
+                    let x: [f32; L] = lanes(x, tap);
+                    let to = &mut dx[tap..tap + L];
+                    for k in 0..L {
+                        let hit = x[k] == value[k];
+                        to[k] += if hit { left[k] } else { 0.0 };
+                        left[k] = if hit { 0.0 } else { left[k] };
+                    }
+                }
             }
         }
     }

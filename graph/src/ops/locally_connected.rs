@@ -91,12 +91,6 @@ impl LocallyConnected2d {
         let window = self.window.bind(self.name(), [h, width], self.size)?;
         let [oh, ow] = window.output;
         let taps = self.size[0] * self.size[1] * channels;
-        if outputs == 0 {
-            return Err(GraphError::shape(
-                self.name(),
-                format!("the weights {w} have no outputs"),
-            ));
-        }
         expect(self.name(), "the weights", w, &[oh, ow, taps, outputs])?;
         Ok(LocallyConnected2dSizes {
             batch,

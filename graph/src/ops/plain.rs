@@ -29,11 +29,7 @@ pub(super) fn rank4(op: &str, what: &str, shape: &Shape, meaning: &str) -> Resul
 
 /// The axes `[N, H, W, C]` of an image.
 pub(super) fn image(op: &str, shape: &Shape) -> Result<[usize; 4], GraphError> {
-    let axes = rank4(op, "the image", shape, "[N, H, W, C]")?;
-    if axes.contains(&0) {
-        return Err(GraphError::shape(op, format!("the image {shape} is empty")));
-    }
-    Ok(axes)
+    rank4(op, "the image", shape, "[N, H, W, C]")
 }
 
 /// Refuses `found` unless it is `expected`.
