@@ -1,8 +1,11 @@
 //! The `graticule` binary: reads the command line, runs one verb, turns its outcome into an exit code.
 
 mod cli;
+mod compute;
 mod error;
+mod evaluation;
 mod output;
+mod run_file;
 mod source;
 mod text;
 mod verbs;

@@ -33,6 +33,7 @@ macro_rules! verbs {
 
 // One line a verb, in the order of `graticule --help`.
 verbs! {
+    Train => train,
     Data => data,
     Summary => summary,
     Filter => filter,

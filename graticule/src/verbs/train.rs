@@ -1,0 +1,199 @@
+//! `graticule train`: learns from a source and leaves a run folder.
+
+mod defaults;
+mod finish;
+mod flags;
+mod progress;
+mod setup;
+
+use std::path::{Path, PathBuf};
+
+use data::Task;
+use interchange::{ModelFile, write_atomically};
+use train::run_folder::RunFolder;
+use train::{Ending, Network, RunFiles, Trainer, checkpoint, fit};
+
+use crate::compute::ComputeArgs;
+use crate::error::{Context, Failure, Outcome};
+use crate::output::Output;
+use crate::run_file::RunFile;
+use crate::source::SourceArgs;
+use crate::text::thousands;
+use flags::Choices;
+use progress::{Interrupt, Watch};
+use setup::Plan;
+
+const HELP: &str = "\
+SOURCE is `digits`, a synthetic set (spiral, circle, xor, gauss, plane, and, or), a CSV table, a folder with one
+folder of images for each class, a zip of one, or a folder of IDX files. `graticule data list` names more.
+Ctrl-C saves the run; --resume goes on with it, to the same bits as if it had never stopped.
+
+Examples:
+  graticule train digits
+  graticule train photos/ --model cnn-small --image-size 64 --epochs 30
+  graticule train housing.csv --target median_house_value
+  graticule train spiral --noise 0.1 --layers \"dense 8 tanh, dense 8 tanh, dense classes\" --lr 0.03
+  graticule train --resume runs/digits-1";
+
+/// Train a network and write a run folder with model, metrics and report
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// What to learn from: a name or a path
+    #[arg(value_name = "SOURCE", required_unless_present = "resume")]
+    source: Option<String>,
+    /// Go on with an interrupted run
+    #[arg(long, value_name = "RUN", conflicts_with = "source")]
+    resume: Option<PathBuf>,
+    /// Folder of the runs
+    #[arg(long, value_name = "DIR", default_value = "runs")]
+    runs: PathBuf,
+    #[command(flatten)]
+    compute: ComputeArgs,
+    #[command(flatten, next_help_heading = "Run")]
+    choices: Choices,
+    #[command(flatten, next_help_heading = "Data")]
+    reading: SourceArgs,
+}
+
+/// Runs the verb.
+pub fn run(args: Args, out: &Output) -> Outcome {
+    match (&args.resume, &args.source) {
+        (Some(run), _) => resume(&args, run, out),
+        (None, Some(source)) => begin(&args, source, out),
+        (None, None) => Err(Failure::usage("nothing to learn from").help("name a source, for example `graticule train digits`")),
+    }
+}
+
+fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
+    let plan = Plan::new(args, source, args.compute.engine()?)?;
+    let settings = &plan.file.settings;
+    let (trainer, run) = plan.start(plan.network()?, settings, &plan.dataset.splits.train)?;
+    let text = plan.file.to_text()?;
+    let interrupt = Interrupt::listen()?;
+    let name = args.choices.name.clone().unwrap_or_else(|| folder_name(&plan.dataset.name));
+    let folder = RunFolder::create(&args.runs, &name)?;
+    let written = write_atomically(&folder.settings_path(), text.as_bytes()).at(folder.settings_path().display());
+    if let Err(failure) = written {
+        folder.discard();
+        return Err(failure);
+    }
+    tell_plan(&plan, &folder, out);
+    let session = Session { plan: &plan, folder: &folder, out, interrupt, report: !args.choices.no_report };
+    let trained = session.train(trainer, run, None);
+    match trained {
+        Err((failure, false)) => {
+            folder.discard();
+            Err(failure)
+        }
+        Err((failure, true)) => Err(failure),
+        Ok(done) => finish::finish(&session, done),
+    }
+}
+
+fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
+    if args.choices != Choices::default() || args.reading != SourceArgs::default() {
+        let cause = "a run that goes on keeps its settings";
+        return Err(Failure::usage(cause).at("--resume").help("leave all other choices out, but for --threads and --isa"));
+    }
+    let folder = RunFolder::open(run)?;
+    let file = RunFile::read(&folder)?;
+    let last = folder.last_path();
+    let saved = ModelFile::read(&last)?;
+    let position = checkpoint::position(&saved, &last)?;
+    let network = Network::from_file(&args.compute.engine()?, &saved, &last)?;
+    let plan = Plan::again(file, &network)?;
+    let (trainer, run) = plan.start(network, &plan.file.settings, &plan.dataset.splits.train)?;
+    folder.metrics().truncate_after(position.epoch as u64)?;
+    tell_plan(&plan, &folder, out);
+    out.note(format!("going on after epoch {}, step {}", position.epoch, position.step));
+    let session = Session { plan: &plan, folder: &folder, out, interrupt: Interrupt::listen()?, report: true };
+    let done = session.train(trainer, run, Some((&saved, position.step))).map_err(|(failure, _)| failure)?;
+    finish::finish(&session, done)
+}
+
+/// One process's part of a run.
+pub struct Session<'a> {
+    /// What is done.
+    pub plan: &'a Plan,
+    /// Where it is kept.
+    pub folder: &'a RunFolder,
+    /// To whom it is told.
+    pub out: &'a Output,
+    /// The user's wish to stop.
+    pub interrupt: Interrupt,
+    /// Whether a report is wanted.
+    pub report: bool,
+}
+
+/// A run that came to its end.
+pub struct Done {
+    /// Its trainer, with the last state of the network.
+    pub trainer: Trainer,
+    /// Its loaders.
+    pub run: train::Run,
+    /// How it went.
+    pub outcome: train::Outcome,
+}
+
+impl Session<'_> {
+    /// Trains to the end. A failure comes with whether any step was done, so that there is something to keep.
+    fn train(&self, mut trainer: Trainer, mut run: train::Run, from: Option<(&ModelFile, u64)>) -> Result<Done, (Failure, bool)> {
+        let early = |failure: Failure| (failure, from.is_some());
+        run.files = Some(RunFiles { best: self.folder.best_path(), last: self.folder.last_path() });
+        let regression = matches!(self.plan.dataset.task, Task::Regression { .. });
+        let epochs = self.plan.file.settings.epochs;
+        let next_step = from.map(|(_, step)| step + 1);
+        let begun = Watch::begin(self.out, self.folder, self.interrupt.clone(), (epochs, regression), next_step);
+        let mut watch = begun.map_err(|e| early(e.into()))?;
+        let fitted = fit(&mut trainer, &run, from.map(|(file, _)| file), &mut watch);
+        let worth_keeping = from.is_some() || watch.steps() > 0;
+        let files = watch.end();
+        let outcome = fitted.map_err(|e| (Failure::from(e), worth_keeping))?;
+        files.map_err(|e| (Failure::from(e).help(self.how_to_go_on()), worth_keeping))?;
+        if outcome.ending == Ending::Interrupted {
+            let step = trainer.step_count();
+            let cause = format!("interrupted; the run is saved at step {step} in {}", self.folder.path().display());
+            return Err((Failure::interrupted(cause).help(self.how_to_go_on()), true));
+        }
+        Ok(Done { trainer, run, outcome })
+    }
+
+    fn how_to_go_on(&self) -> String {
+        format!("go on with it: graticule train --resume {}", self.folder.path().display())
+    }
+}
+
+fn tell_plan(plan: &Plan, folder: &RunFolder, out: &Output) {
+    let samples = plan.file.samples;
+    for note in &plan.dataset.notes {
+        out.note(format!("note: {note}"));
+    }
+    out.note(format!(
+        "{}: {} training, {} validation, {} test samples",
+        plan.dataset.name,
+        thousands(samples.train),
+        thousands(samples.validation),
+        thousands(samples.test)
+    ));
+    let settings = &plan.file.settings;
+    out.note(format!(
+        "{}: {} parameters; {}, learning rate {}, batch {}, {} epochs; {} threads, {}",
+        plan.file.model,
+        thousands(plan.model.trainable_count()),
+        settings.optimizer.name(),
+        settings.learning_rate,
+        settings.batch,
+        settings.epochs,
+        plan.engine.threads(),
+        plan.engine.isa()
+    ));
+    out.note(format!("run folder {}", folder.path().display()));
+}
+
+/// A data set's name as the name of a folder.
+fn folder_name(name: &str) -> String {
+    let kept: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let kept: String = kept.trim_matches(['-', '.']).chars().take(60).collect();
+    if kept.is_empty() { "run".into() } else { kept }
+}

@@ -1,0 +1,188 @@
+//! From flags and data to a trainer that is ready to start.
+
+use std::path::Path;
+
+use data::{Dataset, InputLayout, Loader, LoaderOptions, Preprocess, Role, Task};
+use engine::Engine;
+use nn::model::text;
+use nn::{Loss, Model, Penalty};
+use train::{Network, Run, Settings, Trainer, training_loader_options};
+
+use super::Args;
+use super::defaults::{self, Defaults};
+use super::flags::{Augmentation, Choices};
+use crate::compute::choice;
+use crate::error::{Context, Failure, Outcome};
+use crate::run_file::{RunFile, Samples};
+use crate::source::{SourceArgs, lasting_name};
+
+/// A run, worked out and checked, before anything is written.
+pub struct Plan {
+    /// The data.
+    pub dataset: Dataset,
+    /// Fitted on the training samples.
+    pub preprocess: Preprocess,
+    /// The network's graph.
+    pub model: Model,
+    /// Every setting.
+    pub file: RunFile,
+    /// What it runs on.
+    pub engine: Engine,
+}
+
+impl Plan {
+    /// The plan of a new run.
+    pub fn new(args: &Args, source: &str, engine: Engine) -> Outcome<Self> {
+        let choices = &args.choices;
+        let dataset = args.reading.open(source)?;
+        read_held_out(&dataset)?;
+        let name = choices.model.as_deref();
+        let defaults = defaults::for_data(&dataset, name);
+        let preprocess = Preprocess::fit(&dataset)?;
+        let seed = args.reading.seed();
+        let file = RunFile {
+            graticule: env!("CARGO_PKG_VERSION").into(),
+            source: lasting_name(source),
+            model: choices.layers.clone().or(choices.model.clone()).unwrap_or(defaults.model.into()),
+            reading: SourceArgs { seed: Some(seed), ..args.reading.clone() }.absolute(),
+            samples: Samples::of(&dataset),
+            augment: match &choices.augment {
+                None | Some(Augmentation::Default) => defaults.augment.clone(),
+                Some(Augmentation::These(augment)) => (**augment).clone(),
+            },
+            settings: settings(choices, &defaults, seed)?,
+            engine: choice(&engine),
+        };
+        let outputs = check_loss(&file.settings.loss, &dataset.task)?;
+        let model = build(choices, defaults.model, &preprocess.input_shape(), outputs)?;
+        file.augment.check(&preprocess.input_shape()).at("--augment")?;
+        Ok(Self { dataset, preprocess, model, file, engine })
+    }
+
+    /// The plan of a run that goes on.
+    pub fn again(file: RunFile, network: &Network) -> Outcome<Self> {
+        let dataset = file.reading.open(&file.source)?;
+        let found = Samples::of(&dataset);
+        if found != file.samples {
+            let count = |s: Samples| format!("{} train, {} validation, {} test samples", s.train, s.validation, s.test);
+            return Err(Failure::new(format!("found {}; the run began with {}", count(found), count(file.samples)))
+                .at(&file.source)
+                .help("put the data back as they were, or start a new run"));
+        }
+        let (model, preprocess) = (network.model().clone(), network.preprocess().clone());
+        Ok(Self { dataset, preprocess, model, file, engine: network.engine().clone() })
+    }
+
+    /// A network with fresh parameters.
+    pub fn network(&self) -> Outcome<Network> {
+        Ok(Network::new(&self.engine, self.model.clone(), self.preprocess.clone(), self.file.settings.seed)?)
+    }
+
+    /// A trainer of `network` and the loaders of its run. Nothing is kept on disk unless files are added.
+    pub fn start(&self, network: Network, settings: &Settings, indices: &[usize]) -> Outcome<(Trainer, Run)> {
+        let train = self.training_loader(settings, indices)?;
+        let held_out = &self.dataset.splits.validation;
+        let validate = !held_out.is_empty() && !settings.overfit_one_batch;
+        let options = LoaderOptions { batch: settings.batch.max(32), threads: settings.loader_threads, ..LoaderOptions::default() };
+        let validation = match validate {
+            true => Some(Loader::new(&self.dataset, held_out, &self.preprocess, options)?),
+            false => None,
+        };
+        let trainer = Trainer::new(network, settings.clone(), train.target_kind(), train.batches())?;
+        Ok((trainer, Run { train, validation, files: None }))
+    }
+
+    /// Shuffled, augmented batches of some samples.
+    pub fn training_loader(&self, settings: &Settings, indices: &[usize]) -> Outcome<Loader> {
+        let mut options = training_loader_options(settings, indices.len());
+        let augment = &self.file.augment;
+        options.augment = (augment.is_active() && !settings.overfit_one_batch).then(|| augment.clone());
+        let classes = self.dataset.task.classes().map_or(0, <[String]>::len);
+        let one_vs_all = matches!(settings.loss, Loss::BinaryCrossEntropy | Loss::Perceptron) && classes > 2;
+        let single = matches!(self.dataset.task, Task::Classification { .. });
+        options.soft_targets = single && (one_vs_all || (options.augment.is_some() && augment.mixes()));
+        Ok(Loader::new(&self.dataset, indices, &self.preprocess, options)?)
+    }
+}
+
+/// The settings: as chosen, else as fits the data.
+fn settings(choices: &Choices, defaults: &Defaults, seed: u64) -> Outcome<Settings> {
+    let mut settings = defaults.settings.clone();
+    settings.seed = seed;
+    if let Some(optimizer) = choices.optimizer {
+        settings.optimizer = optimizer;
+        settings.learning_rate = optimizer.default_learning_rate();
+    }
+    let given = |value: Option<u32>, default: usize| value.map_or(default, |v| v as usize);
+    settings.epochs = given(choices.epochs, settings.epochs);
+    settings.batch = given(choices.batch, settings.batch);
+    settings.learning_rate = choices.lr.unwrap_or(settings.learning_rate);
+    settings.schedule = choices.schedule.clone().unwrap_or(settings.schedule);
+    settings.loss = choices.loss.clone().unwrap_or(settings.loss);
+    if let Some(decay) = choices.weight_decay {
+        settings.optimizer = settings.optimizer.weight_decay(decay);
+    }
+    settings.penalty = Penalty { l1: choices.l1.unwrap_or(0.0) as f32, l2: choices.l2.unwrap_or(0.0) as f32 };
+    settings.clipping = choices.clip;
+    settings.patience = choices.patience.map(|epochs| epochs as usize);
+    settings.overfit_one_batch = choices.overfit_one_batch;
+    if let Some(share) = choices.label_smoothing {
+        let Loss::CrossEntropy(details) = &mut settings.loss else {
+            return Err(Failure::usage("only cross-entropy has label smoothing").at("--label-smoothing"));
+        };
+        details.label_smoothing = share as f32;
+    }
+    Ok(settings)
+}
+
+/// Whether the loss fits the task; how many outputs the network needs then.
+fn check_loss(loss: &Loss, task: &Task) -> Outcome<usize> {
+    let for_classes = matches!(loss, Loss::CrossEntropy(_) | Loss::BinaryCrossEntropy | Loss::Perceptron);
+    let numbers = matches!(task, Task::Regression { .. });
+    if for_classes == numbers {
+        let (kind, remedy) = match numbers {
+            true => ("numbers", "squared_error, absolute_error or huber; or set --task classification"),
+            false => ("classes", "cross_entropy, binary_cross_entropy or perceptron; or set --task regression"),
+        };
+        return Err(Failure::usage(format!("this loss does not fit targets that are {kind}")).at("--loss").help(format!("take {remedy}")));
+    }
+    let labels = matches!(task, Task::MultiLabel { .. });
+    if labels && matches!(loss, Loss::CrossEntropy(_)) {
+        return Err(Failure::usage("samples with several labels need a loss for each label").at("--loss").help("take binary_cross_entropy"));
+    }
+    let one_unit = !labels && task.outputs() == 2 && matches!(loss, Loss::BinaryCrossEntropy | Loss::Perceptron);
+    Ok(if one_unit { 1 } else { task.outputs() })
+}
+
+fn build(choices: &Choices, default: &str, input: &[usize], outputs: usize) -> Outcome<Model> {
+    let wrong = |flag: &'static str| move |cause: String| Failure::usage(cause).at(flag);
+    if let Some(line) = &choices.layers {
+        return text::from_line(line, input, Some(outputs)).map_err(|e| wrong("--layers")(e.to_string()));
+    }
+    let name = choices.model.as_deref().unwrap_or(default);
+    let path = Path::new(name);
+    if path.extension().is_some_and(|e| e == "toml") || path.is_file() {
+        let size = std::fs::metadata(path).at(path.display()).at("--model")?.len();
+        if size > text::MAX_TEXT as u64 {
+            let cause = format!("{} has {size} bytes; a model in TOML has at most {}", path.display(), text::MAX_TEXT);
+            return Err(wrong("--model")(cause));
+        }
+        let written = std::fs::read_to_string(path).at(path.display())?;
+        return text::from_toml(&written, Some(input), Some(outputs))
+            .map_err(|e| wrong("--model")(e.to_string()).at(path.display()));
+    }
+    zoo::build(name, input, outputs).map_err(|e| wrong("--model")(e.to_string()))
+}
+
+/// Reads every image that training itself would read late, so that a bad one is told before a run begins.
+fn read_held_out(dataset: &Dataset) -> Outcome {
+    if !matches!(dataset.layout(), InputLayout::Image { .. }) {
+        return Ok(());
+    }
+    for role in [Role::Validation, Role::Test] {
+        for &index in dataset.splits.of(role) {
+            dataset.source.with_pixels(index, &mut |_| {})?;
+        }
+    }
+    Ok(())
+}
