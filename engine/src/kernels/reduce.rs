@@ -1,15 +1,16 @@
-//! Sums and means over axes, over samples too.
+//! Sums, means and maxima over axes, over samples too.
 
 use graph::Shape;
-use graph::ops::{Op, Reduce, ReduceKind};
+use graph::ops::{Reduce, ReduceKind};
 
 use super::nest::{Nest, broadcast_strides, row_major};
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Task, Work, reference};
+use super::{BuildContext, Isa, Kernel, Task, Work};
 use crate::per_isa;
 
-struct Sum {
+struct Fold {
     isa: Isa,
+    kind: ReduceKind,
     work: Work,
     /// Over one sample of the operand (or all of it): operand 0 is the sum's offset.
     nest: Nest<2>,
@@ -19,13 +20,10 @@ struct Sum {
 }
 
 pub(crate) fn sum_like(context: &BuildContext, x: &Shape, output: &Shape) -> Built {
-    sum(context, x, output, output.clone(), 1.0)
+    fold(context, ReduceKind::Sum, x, output, output.clone(), 1.0)
 }
 
 pub(crate) fn reduce(context: &BuildContext, op: &Reduce, x: &Shape, output: &Shape) -> Built {
-    if op.kind == ReduceKind::Max {
-        return reference::build(&Op::Reduce(op.clone()), &[x], output);
-    }
     let kept: Vec<usize> = (0..x.rank())
         .map(|a| {
             if op.axes.is_empty() || op.axes.contains(&a) {
@@ -41,11 +39,18 @@ pub(crate) fn reduce(context: &BuildContext, op: &Reduce, x: &Shape, output: &Sh
     } else {
         1.0
     };
-    sum(context, x, output, kept.into(), scale as f32)
+    fold(context, op.kind, x, output, kept.into(), scale as f32)
 }
 
 /// `kept` is the result's shape as it broadcasts against `x`.
-fn sum(context: &BuildContext, x: &Shape, output: &Shape, kept: Shape, scale: f32) -> Built {
+fn fold(
+    context: &BuildContext,
+    kind: ReduceKind,
+    x: &Shape,
+    output: &Shape,
+    kept: Shape,
+    scale: f32,
+) -> Built {
     let by_sample = x.rank() > 0 && x[0] == context.batch;
     let over_samples = by_sample && (kept.rank() < x.rank() || kept[0] != x[0]);
     let work = match (by_sample, over_samples) {
@@ -70,8 +75,9 @@ fn sum(context: &BuildContext, x: &Shape, output: &Shape, kept: Shape, scale: f3
         Work::Pieces { .. } => [0, 0],
     };
     Built::new(
-        Sum {
+        Fold {
             isa: context.isa,
+            kind,
             work,
             nest,
             each,
@@ -81,7 +87,35 @@ fn sum(context: &BuildContext, x: &Shape, output: &Shape, kept: Shape, scale: f3
     )
 }
 
-impl Kernel for Sum {
+impl Fold {
+    /// What a fold begins with.
+    fn start(&self) -> f32 {
+        match self.kind {
+            ReduceKind::Max => f32::NEG_INFINITY,
+            _ => 0.0,
+        }
+    }
+
+    /// Folds `x` element by element into `to`.
+    fn join(&self, x: &[f32], to: &mut [f32]) {
+        match self.kind {
+            ReduceKind::Max => raise_to(self.isa, x, to),
+            _ => add_to(self.isa, x, to),
+        }
+    }
+
+    /// Folds all of `x` into one number.
+    fn join_all(&self, x: &[f32], to: &mut f32) {
+        let mut result = self.start();
+        match self.kind {
+            ReduceKind::Max => most_of(self.isa, x, &mut result),
+            _ => total_of(self.isa, x, &mut result),
+        }
+        self.join(&[result], std::slice::from_mut(to));
+    }
+}
+
+impl Kernel for Fold {
     fn work(&self) -> Work {
         self.work
     }
@@ -89,7 +123,7 @@ impl Kernel for Sum {
     fn run(&self, task: Task<'_>) {
         let x = task.input(0);
         if task.fresh {
-            task.output.fill(0.0);
+            task.output.fill(self.start());
         }
         let rounds = if matches!(self.work, Work::Pieces { .. }) {
             1
@@ -103,12 +137,8 @@ impl Kernel for Sum {
             self.nest.each(|_, [to, from]| {
                 let x = &x[from..from + inner];
                 match self.nest.inner_strides[0] {
-                    0 => {
-                        let mut total = 0.0;
-                        total_of(self.isa, x, &mut total);
-                        output[to] += total;
-                    }
-                    _ => add_to(self.isa, x, &mut output[to..to + inner]),
+                    0 => self.join_all(x, &mut output[to]),
+                    _ => self.join(x, &mut output[to..to + inner]),
                 }
             });
         }
@@ -118,9 +148,9 @@ impl Kernel for Sum {
     }
 
     fn finish(&self, partials: &[f32], output: &mut [f32]) {
-        output.fill(0.0);
+        output.fill(self.start());
         for partial in partials.chunks_exact(output.len()) {
-            add_to(self.isa, partial, output);
+            self.join(partial, output);
         }
         if self.scale != 1.0 {
             output.iter_mut().for_each(|v| *v *= self.scale);
@@ -148,5 +178,36 @@ per_isa!(
             }
         }
         *total = sums.iter().sum::<f32>() + rest.iter().sum::<f32>();
+    }
+);
+
+/// The larger; NaN if either is.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
+}
+
+per_isa!(
+    fn raise_to(x: &[f32], to: &mut [f32]) {
+        for (to, &x) in to.iter_mut().zip(x) {
+            *to = larger(*to, x);
+        }
+    }
+);
+
+per_isa!(
+    fn most_of(x: &[f32], most: &mut f32) {
+        let mut lanes = [f32::NEG_INFINITY; 32];
+        let blocks = x.chunks_exact(32);
+        let rest = blocks.remainder();
+        for block in blocks {
+            for (lane, &x) in lanes.iter_mut().zip(block) {
+                *lane = larger(*lane, x);
+            }
+        }
+        *most = lanes
+            .iter()
+            .chain(rest)
+            .fold(f32::NEG_INFINITY, |a, &b| larger(a, b));
     }
 );
