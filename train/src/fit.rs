@@ -46,7 +46,7 @@ pub fn training_loader_options(settings: &Settings, samples: usize) -> LoaderOpt
 /// Where the loop stands.
 struct State {
     position: Position,
-    best: Option<f64>,
+    best: Option<EpochRecord>,
     best_epoch: usize,
     saved: Instant,
 }
@@ -100,7 +100,7 @@ fn begin(trainer: &mut Trainer, run: &Run, resume: Option<&ModelFile>) -> Result
         },
     };
     let best = position.history.iter().rfind(|r| r.best);
-    let (best, best_epoch) = (best.map(standing), best.map_or(0, |r| r.epoch));
+    let (best, best_epoch) = (best.cloned(), best.map_or(0, |r| r.epoch));
     let state = State {
         position,
         best,
@@ -113,9 +113,15 @@ fn begin(trainer: &mut Trainer, run: &Run, resume: Option<&ModelFile>) -> Result
     Ok(state)
 }
 
-/// What epochs are compared by: the validation score, else the training loss, higher is better.
-fn standing(record: &EpochRecord) -> f64 {
-    record.validation_score.unwrap_or(-record.train_loss)
+/// Whether an epoch is better than the best so far: by validation score, on a tie by validation loss;
+/// without a validation set by training loss.
+fn is_better(record: &EpochRecord, best: &EpochRecord) -> bool {
+    let loss = |r: &EpochRecord| r.validation_loss.unwrap_or(r.train_loss);
+    match record.validation_score.partial_cmp(&best.validation_score) {
+        Some(std::cmp::Ordering::Greater) => true,
+        Some(std::cmp::Ordering::Equal) => loss(record) < loss(best),
+        _ => false,
+    }
 }
 
 fn outcome(state: State, ending: Ending, elapsed: Duration) -> Outcome {
@@ -271,9 +277,9 @@ fn finish_epoch(
         best: false,
         seconds: (elapsed + started.elapsed()).as_secs_f64(),
     };
-    record.best = state.best.is_none_or(|best| standing(&record) > best);
+    record.best = state.best.as_ref().is_none_or(|best| is_better(&record, best));
     if record.best {
-        (state.best, state.best_epoch) = (Some(standing(&record)), record.epoch);
+        (state.best, state.best_epoch) = (Some(record.clone()), record.epoch);
         if let Some(files) = &run.files {
             trainer.network.to_file()?.write(&files.best)?;
         }
