@@ -166,11 +166,11 @@ fn training_learns_and_the_best_model_file_predicts_alone() {
 fn one_batch_is_learned_by_heart() {
     let settings = Settings {
         overfit_one_batch: true,
-        ..settings(3)
+        ..settings(6)
     };
     let (mut trainer, run) = trainer(&Engine::new(1), &settings, None);
     let outcome = fit(&mut trainer, &run, None, &mut Silent).unwrap();
-    assert!(outcome.history[2].train_accuracy.unwrap() > 0.99);
+    assert!(outcome.history[5].train_accuracy.unwrap() > 0.99);
 }
 
 #[test]
