@@ -66,6 +66,7 @@ fn a_run_leaves_model_metrics_events_settings_and_log() {
         "best.safetensors",
         "last.safetensors",
         "log.txt",
+        "report.html",
     ] {
         assert!(
             desk.file("runs/gauss-1").join(name).is_file(),

@@ -1,6 +1,7 @@
 //! `graticule train`: learns from a source and leaves a run folder.
 
 mod defaults;
+mod extras;
 mod finish;
 mod flags;
 mod progress;
@@ -10,6 +11,8 @@ use std::path::{Path, PathBuf};
 
 use data::Task;
 use interchange::{ModelFile, write_atomically};
+use nn::Optimizer;
+use train::lr_finder::LrCurve;
 use train::run_folder::RunFolder;
 use train::{Ending, Network, RunFiles, Trainer, checkpoint, fit};
 
@@ -18,7 +21,7 @@ use crate::error::{Context, Failure, Outcome};
 use crate::output::Output;
 use crate::run_file::RunFile;
 use crate::source::SourceArgs;
-use crate::text::thousands;
+use crate::text::{number, thousands};
 use flags::Choices;
 use progress::{Interrupt, Watch};
 use setup::Plan;
@@ -66,11 +69,11 @@ pub fn run(args: Args, out: &Output) -> Outcome {
 }
 
 fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
-    let plan = Plan::new(args, source, args.compute.engine()?)?;
-    let settings = &plan.file.settings;
-    let (trainer, run) = plan.start(plan.network()?, settings, &plan.dataset.splits.train)?;
-    let text = plan.file.to_text()?;
+    let mut plan = Plan::new(args, source, args.compute.engine()?)?;
     let interrupt = Interrupt::listen()?;
+    let rates = if args.choices.find_lr { Some(find_rate(args, &mut plan, out)?) } else { None };
+    let (trainer, run) = plan.start(plan.network()?, &plan.file.settings, &plan.dataset.splits.train)?;
+    let text = plan.file.to_text()?;
     let name = args.choices.name.clone().unwrap_or_else(|| folder_name(&plan.dataset.name));
     let folder = RunFolder::create(&args.runs, &name)?;
     let written = write_atomically(&folder.settings_path(), text.as_bytes()).at(folder.settings_path().display());
@@ -79,7 +82,16 @@ fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
         return Err(failure);
     }
     tell_plan(&plan, &folder, out);
-    let session = Session { plan: &plan, folder: &folder, out, interrupt, report: !args.choices.no_report };
+    let session = Session {
+        plan: &plan,
+        folder: &folder,
+        out,
+        interrupt,
+        report: !args.choices.no_report,
+        rates,
+        race: &args.choices.race,
+        data_sizes: args.choices.data_sizes,
+    };
     let trained = session.train(trainer, run, None);
     match trained {
         Err((failure, false)) => {
@@ -89,6 +101,24 @@ fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
         Err((failure, true)) => Err(failure),
         Ok(done) => finish::finish(&session, done),
     }
+}
+
+/// Looks for a learning rate and takes it, unless one was given.
+fn find_rate(args: &Args, plan: &mut Plan, out: &Output) -> Outcome<LrCurve> {
+    let search = extras::search_rate(plan, out)?;
+    let settings = &mut plan.file.settings;
+    match search.suggestion {
+        None => out.note(format!("no rate stands out; {} is kept", number(settings.learning_rate))),
+        Some(rate) if args.choices.lr.is_none() => {
+            settings.learning_rate = rate;
+            out.note(format!("the loss falls fastest at a learning rate of {}, which is taken", number(rate)));
+        }
+        Some(rate) => {
+            let kept = number(settings.learning_rate);
+            out.note(format!("the loss falls fastest at a learning rate of {}; {kept} is kept, as given", number(rate)));
+        }
+    }
+    Ok(search)
 }
 
 fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
@@ -107,7 +137,16 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
     folder.metrics().truncate_after(position.epoch as u64)?;
     tell_plan(&plan, &folder, out);
     out.note(format!("going on after epoch {}, step {}", position.epoch, position.step));
-    let session = Session { plan: &plan, folder: &folder, out, interrupt: Interrupt::listen()?, report: true };
+    let session = Session {
+        plan: &plan,
+        folder: &folder,
+        out,
+        interrupt: Interrupt::listen()?,
+        report: true,
+        rates: None,
+        race: &[],
+        data_sizes: false,
+    };
     let done = session.train(trainer, run, Some((&saved, position.step))).map_err(|(failure, _)| failure)?;
     finish::finish(&session, done)
 }
@@ -124,6 +163,12 @@ pub struct Session<'a> {
     pub interrupt: Interrupt,
     /// Whether a report is wanted.
     pub report: bool,
+    /// The search for a learning rate that went before.
+    pub rates: Option<LrCurve>,
+    /// Optimizers to race afterwards.
+    pub race: &'a [Optimizer],
+    /// Whether to train on growing shares of the data afterwards.
+    pub data_sizes: bool,
 }
 
 /// A run that came to its end.

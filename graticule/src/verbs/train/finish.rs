@@ -2,12 +2,15 @@
 
 use std::path::PathBuf;
 
+use graph::Binding;
+use nn::model::summary;
 use serde::Serialize;
-use train::{Ending, Network};
+use train::{Ending, LayerHealth, Network};
 
-use super::{Done, Session};
+use super::{Done, Session, extras};
 use crate::error::{Context, Outcome};
 use crate::evaluation::{Evaluation, Metrics, evaluate, final_role};
+use crate::report::{Extras, RunResults, first_filters, measure_boundary, run_report};
 use crate::text::duration;
 
 /// What `--json` prints.
@@ -23,21 +26,72 @@ struct Told<'a> {
     /// The role that the metrics are of.
     role: &'static str,
     metrics: &'a Metrics,
+    learning_rate: f64,
     report: Option<PathBuf>,
 }
 
 /// Evaluates, reports and says so.
 pub fn finish(session: &Session, done: Done) -> Outcome {
-    let Done { trainer, outcome, .. } = done;
+    let Done { mut trainer, run, outcome } = done;
     let plan = session.plan;
-    let engine = plan.engine.clone();
-    drop(trainer);
-    let best = session.folder.best_path();
-    let mut network = Network::load(&engine, &best)?;
+    let health = match run.train.epoch(0).next() {
+        Some(batch) if session.report => trainer.diagnose(&batch?)?,
+        _ => Vec::new(),
+    };
+    // Its programs and buffers are no longer needed.
+    drop((trainer, run));
+    let mut network = Network::load(&plan.engine, &session.folder.best_path())?;
     let role = final_role(&plan.dataset);
     let evaluation = evaluate(&mut network, &plan.dataset, role, plan.file.settings.loader_threads)?;
-    let report = None;
+    let report = match session.report {
+        true => Some(write_report(session, &outcome, &evaluation, network, &health)?),
+        false => None,
+    };
     tell(session, &outcome, &evaluation, report)
+}
+
+fn write_report(
+    session: &Session,
+    outcome: &train::Outcome,
+    evaluation: &Evaluation,
+    mut network: Network,
+    health: &[LayerHealth],
+) -> Outcome<PathBuf> {
+    let plan = session.plan;
+    let table = summary(&plan.model, &Binding::batch(1))?;
+    let boundary = measure_boundary(&mut network, &plan.dataset)?;
+    let report = run_report(&RunResults {
+        run: session.folder.name(),
+        file: &plan.file,
+        dataset: &plan.dataset,
+        history: &outcome.history,
+        best_epoch: outcome.best_epoch,
+        ending: outcome.ending,
+        seconds: outcome.elapsed.as_secs_f64(),
+        evaluation,
+        summary: &table,
+        filters: first_filters(&network),
+        boundary,
+        health,
+        extras: requested(session)?,
+    })?;
+    let path = session.folder.report_path();
+    report.write(&path)?;
+    Ok(path)
+}
+
+/// The work on request; what Ctrl-C cuts off is left out, since the run itself is done.
+fn requested(session: &Session) -> Outcome<Extras> {
+    let Session { plan, interrupt, out, .. } = session;
+    let race = match session.race {
+        [] => None,
+        optimizers => extras::race(plan, optimizers, interrupt, out)?,
+    };
+    let sizes = match session.data_sizes {
+        true => extras::data_sizes(plan, interrupt, out)?,
+        false => None,
+    };
+    Ok(Extras { rates: session.rates.clone(), race, sizes })
 }
 
 fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, report: Option<PathBuf>) -> Outcome {
@@ -48,11 +102,8 @@ fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, re
         _ => "finished",
     };
     let role = evaluation.role.name();
-    let mut lines = vec![format!(
-        "{how} after {epochs} epochs in {}; best epoch {}",
-        duration(outcome.elapsed.as_secs_f64()),
-        outcome.best_epoch
-    )];
+    let seconds = outcome.elapsed.as_secs_f64();
+    let mut lines = vec![format!("{how} after {epochs} epochs in {}; best epoch {}", duration(seconds), outcome.best_epoch)];
     let told = evaluation.metrics.told();
     lines.extend(told.iter().map(|(name, value)| format!("{role} {name:<15} {value}")));
     lines.push(format!("model  {}", session.folder.best_path().display()));
@@ -67,10 +118,11 @@ fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, re
         ending,
         epochs,
         best_epoch: outcome.best_epoch,
-        seconds: outcome.elapsed.as_secs_f64(),
+        seconds,
         parameters: session.plan.model.trainable_count(),
         role,
         metrics: &evaluation.metrics,
+        learning_rate: session.plan.file.settings.learning_rate,
         report,
     })
     .at("result")

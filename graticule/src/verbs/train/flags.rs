@@ -65,7 +65,7 @@ pub struct Choices {
     #[arg(long)]
     pub data_sizes: bool,
     /// Write no report
-    #[arg(long)]
+    #[arg(long, conflicts_with_all = ["race", "data_sizes"])]
     pub no_report: bool,
     /// Name of the run [default: that of the data]
     #[arg(long, value_name = "NAME")]
