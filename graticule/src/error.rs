@@ -130,7 +130,12 @@ impl fmt::Display for Failure {
 impl<E: Error + 'static> From<E> for Failure {
     fn from(error: E) -> Self {
         // This wing's errors hold place and remedy apart; a blanket conversion leaves no other way to them.
-        if let Some(told) = (&error as &dyn Error).downcast_ref::<data::DataError>() {
+        let error_ref = &error as &dyn Error;
+        let wrapped = match error_ref.downcast_ref::<train::TrainError>() {
+            Some(train::TrainError::Data(inner)) => Some(inner),
+            _ => None,
+        };
+        if let Some(told) = error_ref.downcast_ref::<data::DataError>().or(wrapped) {
             let cause = format!("found {}; expected {}", told.found, told.expected);
             return Self::new(cause).at(&told.place).help(&told.remedy);
         }

@@ -18,8 +18,8 @@ const TOP_FIVE_FROM: usize = 6;
 /// Predictions over one role and their metrics.
 #[derive(Debug, Clone)]
 pub struct Evaluation {
-    /// Name of the role, for people.
-    pub role: Role,
+    /// Which samples: `test`, `validation`, `train` or `all`.
+    pub part: &'static str,
     /// What is learnt.
     pub task: Task,
     /// One row for each sample.
@@ -70,23 +70,33 @@ pub fn final_role(dataset: &Dataset) -> Role {
         .unwrap_or(Role::Train)
 }
 
-/// Runs `network` over the samples of `role`, prepared by `threads` threads beside this one.
-pub fn evaluate(network: &mut Network, dataset: &Dataset, role: Role, threads: usize) -> Outcome<Evaluation> {
+/// Runs `network` over the samples `indices`, called `part`, prepared by `threads` threads beside this one.
+pub fn evaluate(
+    network: &mut Network,
+    dataset: &Dataset,
+    (part, indices): (&'static str, &[usize]),
+    threads: usize,
+) -> Outcome<Evaluation> {
     let options = LoaderOptions {
         batch: BATCH,
         threads,
         ..LoaderOptions::default()
     };
-    let loader = Loader::new(dataset, dataset.splits.of(role), network.preprocess(), options)?;
+    let loader = Loader::new(dataset, indices, network.preprocess(), options)?;
     let predictions = predict(network, &loader)?;
     let task = network.task().clone();
     let metrics = Metrics::of(&predictions, &task);
     Ok(Evaluation {
-        role,
+        part,
         task,
         predictions,
         metrics,
     })
+}
+
+/// The name and the samples of a role.
+pub fn part(dataset: &Dataset, role: Role) -> (&'static str, &[usize]) {
+    (role.name(), dataset.splits.of(role))
 }
 
 impl Metrics {

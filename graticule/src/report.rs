@@ -112,8 +112,7 @@ pub fn evaluation_report(
     let samples = thousands(evaluation.predictions.len());
     report.subtitle(format!(
         "{samples} {} samples of {}",
-        evaluation.role.name(),
-        dataset.name
+        evaluation.part, dataset.name
     ));
     report.summary(&metric_cards(evaluation));
     scores::add(&mut report, evaluation)?;
@@ -139,7 +138,7 @@ fn cards(results: &RunResults) -> Vec<Card> {
 }
 
 fn metric_cards(evaluation: &Evaluation) -> Vec<Card> {
-    let role = evaluation.role.name();
+    let role = evaluation.part;
     let samples = format!("{} samples", thousands(evaluation.predictions.len()));
     let told = evaluation.metrics.told().into_iter();
     told.map(|(name, value)| Card::new(format!("{role} {name}"), value).note(samples.clone()))

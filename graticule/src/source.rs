@@ -100,6 +100,34 @@ impl SourceArgs {
         Ok(open(source, &self.options()?)?)
     }
 
+    /// These flags, and those of an earlier run where nothing is said here. The run's split belongs to its own
+    /// samples and is not taken over.
+    pub fn over(&self, run: &SourceArgs) -> Self {
+        let list = |own: &Vec<String>, of_run: &Vec<String>| {
+            if own.is_empty() {
+                of_run.clone()
+            } else {
+                own.clone()
+            }
+        };
+        Self {
+            target: self.target.clone().or(run.target.clone()),
+            task: self.task.or(run.task),
+            splits: self.splits.clone(),
+            val: self.val,
+            test: self.test,
+            seed: self.seed.or(run.seed),
+            noise: self.noise.or(run.noise),
+            samples: self.samples.or(run.samples),
+            skip_bad: self.skip_bad,
+            image_size: self.image_size.or(run.image_size),
+            exclude: list(&self.exclude, &run.exclude),
+            categorical: list(&self.categorical, &run.categorical),
+            missing: list(&self.missing, &run.missing),
+            delimiter: self.delimiter.or(run.delimiter),
+        }
+    }
+
     fn options(&self) -> Outcome<OpenOptions> {
         let default = OpenOptions::default();
         Ok(OpenOptions {

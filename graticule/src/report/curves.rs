@@ -115,7 +115,7 @@ fn points(history: &[EpochRecord], value: Value) -> Vec<(f64, f64)> {
 fn overfitting(history: &[EpochRecord]) -> Option<String> {
     let losses = || history.iter().filter_map(|r| Some((r.epoch, r.validation_loss?)));
     let (epoch, least) = losses().min_by(|a, b| a.1.total_cmp(&b.1))?;
-    let (last_epoch, last) = losses().last()?;
+    let (last_epoch, last) = losses().next_back()?;
     let falls = history.last()?.train_loss < history.get(epoch.checked_sub(1)?)?.train_loss;
     let overfits = falls && last > OVERFIT * least && last_epoch > epoch;
     overfits.then(|| {

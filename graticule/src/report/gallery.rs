@@ -55,7 +55,7 @@ pub(super) fn add(report: &mut Report, dataset: &Dataset, evaluation: &Evaluatio
         &gallery(&format!("Top {count} guesses"), &tiles)?,
         &format!(
             "Samples from all over the {} set with the {count} most probable classes.",
-            evaluation.role.name()
+            evaluation.part
         ),
     );
     Ok(())

@@ -11,7 +11,7 @@ use crate::evaluation::{Evaluation, Metrics};
 use crate::text::{number, percent, thousands};
 
 pub(super) fn add(report: &mut Report, evaluation: &Evaluation) -> Outcome {
-    let role = evaluation.role.name();
+    let role = evaluation.part;
     report.section(&format!("Results on the {role} samples"));
     if role == "train" {
         report.warning(

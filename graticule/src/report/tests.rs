@@ -1,4 +1,4 @@
-use data::{OpenOptions, Role, Task, open};
+use data::{OpenOptions, Task, open};
 use graph::Binding;
 use nn::model::{Summary, summary};
 use train::{Predictions, Settings};
@@ -57,7 +57,7 @@ fn answers(dataset: &Dataset, count: usize) -> Evaluation {
     };
     let metrics = Metrics::of(&predictions, &dataset.task);
     Evaluation {
-        role: Role::Test,
+        part: "test",
         task: dataset.task.clone(),
         predictions,
         metrics,
@@ -161,7 +161,7 @@ fn numbers_get_a_plot_of_predicted_against_true() {
     };
     let metrics = Metrics::of(&predictions, &task);
     let evaluation = Evaluation {
-        role: Role::Validation,
+        part: "validation",
         task,
         predictions,
         metrics,

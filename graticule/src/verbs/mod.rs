@@ -34,6 +34,8 @@ macro_rules! verbs {
 // One line a verb, in the order of `graticule --help`.
 verbs! {
     Train => train,
+    Evaluate => evaluate,
+    Predict => predict,
     Data => data,
     Summary => summary,
     Filter => filter,

@@ -7,7 +7,7 @@ use train::{Ending, Observer, Settings, TrainError, Trainer, fit};
 use super::progress::Interrupt;
 use super::setup::Plan;
 use crate::error::Outcome;
-use crate::evaluation::{Metrics, evaluate, final_role};
+use crate::evaluation::{Metrics, evaluate, final_role, part};
 use crate::output::Output;
 use crate::report::{DataSizes, Race};
 use crate::text::{number, thousands};
@@ -111,7 +111,10 @@ pub fn data_sizes(plan: &Plan, interrupt: &Interrupt, out: &Output) -> Outcome<O
 
 fn score(plan: &Plan, trainer: Trainer) -> Outcome<f64> {
     let mut network = trainer.into_network();
-    let evaluation = evaluate(&mut network, &plan.dataset, final_role(&plan.dataset), plan.file.settings.loader_threads)?;
+    let evaluation = evaluate(
+        &mut network,
+        &plan.dataset,
+        part(&plan.dataset, final_role(&plan.dataset)), plan.file.settings.loader_threads)?;
     Ok(match evaluation.metrics {
         Metrics::Classification { scores, .. } => scores.accuracy,
         Metrics::MultiLabel { scores, .. } => scores.accuracy,

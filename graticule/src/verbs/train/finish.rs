@@ -9,7 +9,7 @@ use train::{Ending, LayerHealth, Network};
 
 use super::{Done, Session, extras};
 use crate::error::{Context, Outcome};
-use crate::evaluation::{Evaluation, Metrics, evaluate, final_role};
+use crate::evaluation::{Evaluation, Metrics, evaluate, final_role, part};
 use crate::report::{Extras, RunResults, first_filters, measure_boundary, run_report};
 use crate::text::duration;
 
@@ -42,7 +42,7 @@ pub fn finish(session: &Session, done: Done) -> Outcome {
     drop((trainer, run));
     let mut network = Network::load(&plan.engine, &session.folder.best_path())?;
     let role = final_role(&plan.dataset);
-    let evaluation = evaluate(&mut network, &plan.dataset, role, plan.file.settings.loader_threads)?;
+    let evaluation = evaluate(&mut network, &plan.dataset, part(&plan.dataset, role), plan.file.settings.loader_threads)?;
     let report = match session.report {
         true => Some(write_report(session, &outcome, &evaluation, network, &health)?),
         false => None,
@@ -101,7 +101,7 @@ fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, re
         Ending::StoppedEarly => "stopped early",
         _ => "finished",
     };
-    let role = evaluation.role.name();
+    let role = evaluation.part;
     let seconds = outcome.elapsed.as_secs_f64();
     let mut lines = vec![format!("{how} after {epochs} epochs in {}; best epoch {}", duration(seconds), outcome.best_epoch)];
     let told = evaluation.metrics.told();
