@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use crate::{GraphError, Symbol, topological};
+use crate::{GraphError, Scope, Symbol, topological};
 
 /// New nodes that compute ∂`loss`/∂`x` for each `x` in `with_respect_to`: parameters or inputs.
 ///
@@ -37,6 +37,8 @@ pub fn differentiate(loss: &Symbol, with_respect_to: &[Symbol]) -> Result<Vec<Sy
         let Some(gradient) = gradients.get(&node.id()).cloned() else {
             continue;
         };
+        // A gradient belongs to the layer whose gradient it is.
+        let _layer = Scope::resume(node.scope().cloned());
         for (position, input) in node.inputs().iter().enumerate() {
             if !on_the_way.contains(&input.id()) {
                 continue;

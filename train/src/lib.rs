@@ -26,4 +26,4 @@ pub use lr_finder::{LrCurve, LrPoint, LrSearch, find_learning_rate};
 pub use network::{Inference, Network};
 pub use observer::{Ending, EpochRecord, Observer, Outcome, Silent, StepReport};
 pub use settings::Settings;
-pub use trainer::{StepResult, Trainer};
+pub use trainer::{PartTime, Pass, StepProfile, StepResult, Trainer};

@@ -1,5 +1,7 @@
 //! One training step: forward, loss, backward, update.
 
+mod profile;
+
 use std::collections::HashMap;
 
 use data::{Batch, TargetKind};
@@ -9,6 +11,8 @@ use nn::{GradientClipping, Loss, Progress, Scheduler, clip_by_value, clip_scale,
 
 use crate::diagnose::{self, LayerHealth};
 use crate::{Network, Settings, TrainError};
+
+pub use profile::{PartTime, Pass, StepProfile};
 
 /// The name of the targets among a training program's inputs.
 const TARGET: &str = "target";
@@ -172,6 +176,16 @@ impl Trainer {
     }
 
     fn forward_backward(&mut self, batch: &Batch, key: u64) -> Result<f32, TrainError> {
+        self.prepare(batch)?;
+        let Some(program) = self.programs.get_mut(&batch.size) else {
+            unreachable!("prepared above")
+        };
+        program.run(self.network.parameters_mut(), key)?;
+        Ok(program.output(0)[0])
+    }
+
+    /// A program for batches of this size with the batch in it.
+    fn prepare(&mut self, batch: &Batch) -> Result<(), TrainError> {
         let input = self
             .network
             .model()
@@ -190,8 +204,7 @@ impl Trainer {
         };
         program.set_input(&input, &batch.inputs)?;
         program.set_input(TARGET, &batch.targets)?;
-        program.run(self.network.parameters_mut(), key)?;
-        Ok(program.output(0)[0])
+        Ok(())
     }
 
     /// Moves the parameters along the gradients of the last run; the gradients' norm if it was needed.
