@@ -21,6 +21,7 @@ mod nest;
 mod norm;
 pub(crate) mod pack;
 mod pad;
+mod peak;
 mod pool;
 mod reduce;
 mod reference;
@@ -36,6 +37,7 @@ use graph::Shape;
 pub use brgemm::{Finish, Operands, brgemm};
 pub use isa::Isa;
 pub use pack::Pack;
+pub use peak::peak_flops;
 pub use registry::{Built, build};
 
 /// How a kernel's work may be split.
