@@ -39,4 +39,5 @@ verbs! {
     Data => data,
     Summary => summary,
     Filter => filter,
+    Bench => bench,
 }

@@ -44,7 +44,7 @@ pub struct Args {
 
 /// The axes of one sample.
 #[derive(Debug, Clone, PartialEq)]
-struct SampleShape(Vec<usize>);
+pub(super) struct SampleShape(pub(super) Vec<usize>);
 
 const DEFAULT_INPUT: [usize; 3] = [28, 28, 1];
 const DEFAULT_CLASSES: usize = 10;
@@ -111,7 +111,7 @@ impl Args {
 }
 
 /// The file that `name` means, if it means one: a path, or a run folder's model file.
-fn file_of(name: &str) -> Outcome<Option<PathBuf>> {
+pub(super) fn file_of(name: &str) -> Outcome<Option<PathBuf>> {
     let path = PathBuf::from(name);
     if path.is_dir() {
         let found = MODEL_FILES.iter().map(|file| path.join(file)).find(|file| file.is_file());
@@ -125,7 +125,7 @@ fn file_of(name: &str) -> Outcome<Option<PathBuf>> {
     Ok((looks_like_a_file || path.is_file() || name.contains('/')).then_some(path))
 }
 
-fn read_text(path: &Path) -> Outcome<String> {
+pub(super) fn read_text(path: &Path) -> Outcome<String> {
     let size = std::fs::metadata(path).at(path.display())?.len();
     if size > text::MAX_TEXT as u64 {
         let cause = format!("has {size} bytes; a model in TOML has at most {}", text::MAX_TEXT);
@@ -134,7 +134,7 @@ fn read_text(path: &Path) -> Outcome<String> {
     std::fs::read_to_string(path).at(path.display())
 }
 
-fn parse_shape(text: &str) -> Result<SampleShape, String> {
+pub(super) fn parse_shape(text: &str) -> Result<SampleShape, String> {
     let axes: Option<Vec<usize>> = text.split(['x', '×']).map(|axis| axis.trim().parse().ok()).collect();
     let elements = axes.as_ref().and_then(|axes| axes.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)));
     match (axes, elements) {
