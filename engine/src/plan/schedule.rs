@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::{Draft, Value};
+use super::draft::{Draft, Value};
 use crate::kernels::{BuildContext, Work};
 
 /// Bytes of live values that a core should keep to itself.
