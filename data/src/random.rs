@@ -24,6 +24,8 @@ pub enum Purpose {
     Cutout = 7,
     /// Partner and weight of mixup.
     Mixup = 8,
+    /// The hyper-parameters of a trial.
+    Trial = 9,
 }
 
 /// The generator of one draw. Equal keys give equal numbers, different keys independent ones.
