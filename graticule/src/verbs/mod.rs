@@ -39,5 +39,6 @@ verbs! {
     Data => data,
     Summary => summary,
     Filter => filter,
+    Tune => tune,
     Bench => bench,
 }

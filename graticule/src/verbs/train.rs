@@ -3,9 +3,9 @@
 mod defaults;
 mod extras;
 mod finish;
-mod flags;
-mod progress;
-mod setup;
+pub(super) mod flags;
+pub(super) mod progress;
+pub(super) mod setup;
 
 use std::path::{Path, PathBuf};
 
@@ -237,7 +237,7 @@ fn tell_plan(plan: &Plan, folder: &RunFolder, out: &Output) {
 }
 
 /// A data set's name as the name of a folder.
-fn folder_name(name: &str) -> String {
+pub(super) fn folder_name(name: &str) -> String {
     let kept: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
     let kept: String = kept.trim_matches(['-', '.']).chars().take(60).collect();
     if kept.is_empty() { "run".into() } else { kept }

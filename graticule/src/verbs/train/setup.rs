@@ -33,12 +33,20 @@ pub struct Plan {
 impl Plan {
     /// The plan of a new run.
     pub fn new(args: &Args, source: &str, engine: Engine) -> Outcome<Self> {
+        let (dataset, preprocess) = open(&args.reading, source)?;
+        Self::of(args, source, dataset, preprocess, engine)
+    }
+
+    /// The plan of a new run on data that are open already.
+    pub fn of(
+        args: &Args,
+        source: &str,
+        dataset: Dataset,
+        preprocess: Preprocess,
+        engine: Engine,
+    ) -> Outcome<Self> {
         let choices = &args.choices;
-        let dataset = args.reading.open(source)?;
-        read_held_out(&dataset)?;
-        let name = choices.model.as_deref();
-        let defaults = defaults::for_data(&dataset, name);
-        let preprocess = Preprocess::fit(&dataset)?;
+        let defaults = defaults::for_data(&dataset, choices.model.as_deref());
         let seed = args.reading.seed();
         let file = RunFile {
             graticule: env!("CARGO_PKG_VERSION").into(),
@@ -103,6 +111,14 @@ impl Plan {
         options.soft_targets = single && (one_vs_all || (options.augment.is_some() && augment.mixes()));
         Ok(Loader::new(&self.dataset, indices, &self.preprocess, options)?)
     }
+}
+
+/// Opens a source, reads what training would read late, and fits the preprocessing on the training samples.
+pub fn open(reading: &SourceArgs, source: &str) -> Outcome<(Dataset, Preprocess)> {
+    let dataset = reading.open(source)?;
+    read_held_out(&dataset)?;
+    let preprocess = Preprocess::fit(&dataset)?;
+    Ok((dataset, preprocess))
 }
 
 /// The settings: as chosen, else as fits the data.
