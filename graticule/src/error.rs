@@ -48,13 +48,7 @@ pub struct Failure {
 impl Failure {
     /// A failure (exit code 1) with its cause.
     pub fn new(cause: impl Into<String>) -> Self {
-        // Some libraries break their messages over lines; a cause is one line.
-        let cause = cause
-            .into()
-            .split_whitespace()
-            .collect::<Vec<_>>()
-            .join(" ")
-            .replace(" ;", ";");
+        let cause = lines_that_matter(&cause.into());
         Self {
             cause,
             place: None,
@@ -113,6 +107,19 @@ impl Failure {
             let _ = std::io::stderr().write_all(self.to_string().as_bytes());
         }
     }
+}
+
+/// A cause is one line, however a library broke it; but an excerpt with a mark under it (`  ^^^`) keeps
+/// its lines.
+fn lines_that_matter(text: &str) -> String {
+    let is_mark = |line: &str| !line.trim().is_empty() && line.trim().chars().all(|c| c == '^');
+    if text.lines().any(is_mark) {
+        return text.to_string();
+    }
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace(" ;", ";")
 }
 
 impl fmt::Display for Failure {
@@ -186,6 +193,16 @@ mod tests {
         let expected = "error: train.csv: line 4: label 11 found, classes go to 9\n  help: correct the cell\n  help: or raise --classes\n";
         assert_eq!(failure.to_string(), expected);
         assert_eq!(failure.exit(), Exit::Failed);
+    }
+
+    #[test]
+    fn a_marked_excerpt_keeps_its_lines() {
+        let text = "unknown layer `blub`\n  conv 6 5, blub 3\n            ^^^^";
+        assert!(
+            Failure::new(text)
+                .to_string()
+                .ends_with("blub 3\n            ^^^^\n")
+        );
     }
 
     #[test]
