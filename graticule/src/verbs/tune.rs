@@ -85,7 +85,7 @@ const OWN_FLAGS: [&str; 8] = [
 pub fn run(args: Args, out: &Output) -> Outcome {
     refuse_what_is_for_one_run(&args.choices)?;
     let bench = Bench::new(&args)?;
-    let options = bench.options(&args);
+    let options = bench.options(&args)?;
     let interrupt = Interrupt::listen()?;
     let name = args.choices.name.clone();
     let name = name.unwrap_or_else(|| format!("{}-tune", folder_name(&bench.dataset.name)));
@@ -217,13 +217,15 @@ impl Bench {
         Ok(bench)
     }
 
-    fn options(&self, args: &Args) -> TuneOptions {
-        TuneOptions {
-            trials: args.trials as usize,
+    fn options(&self, args: &Args) -> Outcome<TuneOptions> {
+        let seed = args.reading.seed();
+        Ok(TuneOptions {
+            // A small space has fewer points than trials were asked for.
+            trials: self.space.sample(args.trials as usize, seed)?.len(),
             epochs: self.epochs,
             reduction: args.reduction as usize,
-            seed: args.reading.seed(),
-        }
+            seed,
+        })
     }
 
     /// Every value that stands in a list is read once, so that a mistake shows at once.

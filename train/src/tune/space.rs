@@ -24,6 +24,9 @@ impl fmt::Display for Value {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Value::Count(count) => count.fmt(f),
+            Value::Number(number) if *number != 0.0 && !(1e-4..1e6).contains(&number.abs()) => {
+                write!(f, "{number:e}")
+            }
             Value::Number(number) => number.fmt(f),
             Value::Word(word) => word.fmt(f),
         }

@@ -213,6 +213,16 @@ fn spaces_that_make_no_sense_are_refused() {
 }
 
 #[test]
+fn values_are_written_short_and_read_back() {
+    let told = [0.0, 6.45e-5, 0.002, 1e20].map(|n| Value::Number(n).to_string());
+    assert_eq!(told, ["0", "6.45e-5", "0.002", "1e20"]);
+    assert_eq!(
+        told.map(|t| t.parse::<f64>().unwrap()),
+        [0.0, 6.45e-5, 0.002, 1e20]
+    );
+}
+
+#[test]
 fn a_small_space_gives_each_point_once() {
     let domain = Domain::Choice([1, 2, 3].map(Value::Count).to_vec());
     let space = Space(vec![Dimension::new("depth", domain, Value::Count(2))]);
