@@ -348,3 +348,93 @@ fn an_interrupted_or_killed_run_resumes_to_the_same_bits() {
             .contains("none-1")
     );
 }
+
+#[test]
+fn r3_a_run_that_stopped_early_has_ended() {
+    let desk = Desk::new();
+    let args = [
+        "train",
+        "gauss",
+        "--samples",
+        "80",
+        "--epochs",
+        "200",
+        "--lr",
+        "1e-9",
+        "--patience",
+        "3",
+        "--no-report",
+        "--json",
+    ];
+    let told = desk.run(&args).json();
+    assert_eq!(told["ending"], "stopped_early");
+    assert!(told["epochs"].as_u64().unwrap() < 200);
+    let before = bytes(&desk.file("runs/gauss-1"), "last.safetensors");
+    assert!(
+        desk.run(&["train", "--resume", "runs/gauss-1"])
+            .failed(1)
+            .contains("stopped early")
+    );
+    assert!(bytes(&desk.file("runs/gauss-1"), "last.safetensors") == before);
+}
+
+#[test]
+fn what_is_asked_for_stands_in_the_report() {
+    let desk = Desk::new();
+    let args = [
+        "train",
+        "circle",
+        "--samples",
+        "120",
+        "--epochs",
+        "4",
+        "--find-lr",
+        "--race",
+        "sgd,adam",
+        "--data-sizes",
+    ];
+    desk.run(&args).done();
+    let report = fs::read_to_string(desk.file("runs/circle-1/report.html")).unwrap();
+    for section in [
+        "Learning-rate search",
+        "Optimizers side by side",
+        "Score and data size",
+        "Decision boundary",
+        "Debugging",
+    ] {
+        assert!(report.contains(section), "{section} is missing");
+    }
+    assert!(
+        desk.run(&["train", "circle", "--race", "--no-report"])
+            .failed(2)
+            .contains("--no-report")
+    );
+}
+
+#[test]
+fn one_batch_is_learnt_by_heart() {
+    let desk = Desk::new();
+    let args = [
+        "train",
+        "digits",
+        "--model",
+        "mlp",
+        "--overfit-one-batch",
+        "--label-smoothing",
+        "0",
+        "--epochs",
+        "5",
+        "--lr",
+        "0.01",
+        "--schedule",
+        "constant",
+        "--no-report",
+    ];
+    desk.run(&args).done();
+    let metrics = fs::read_to_string(desk.file("runs/digits-1/metrics.csv")).unwrap();
+    let last: Vec<&str> = metrics.lines().last().unwrap().split(',').collect();
+    assert!(
+        last[3].parse::<f64>().unwrap() < 0.05 && last[4] == "1.0",
+        "{metrics}"
+    );
+}

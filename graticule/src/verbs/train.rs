@@ -9,12 +9,12 @@ pub(super) mod setup;
 
 use std::path::{Path, PathBuf};
 
-use data::Task;
+use data::{InputLayout, Task};
 use interchange::{ModelFile, write_atomically};
 use nn::Optimizer;
 use train::lr_finder::LrCurve;
 use train::run_folder::RunFolder;
-use train::{Ending, Network, RunFiles, Trainer, checkpoint, fit};
+use train::{Ending, Network, RunFiles, TrainError, Trainer, checkpoint, fit};
 
 use crate::compute::ComputeArgs;
 use crate::error::{Context, Failure, Outcome};
@@ -23,7 +23,7 @@ use crate::run_file::RunFile;
 use crate::source::SourceArgs;
 use crate::text::{number, thousands};
 use flags::Choices;
-use progress::{Interrupt, Watch};
+use progress::{Facts, Interrupt, Watch};
 use setup::Plan;
 
 const HELP: &str = "\
@@ -131,6 +131,13 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
     let last = folder.last_path();
     let saved = ModelFile::read(&last)?;
     let position = checkpoint::position(&saved, &last)?;
+    if let Some(patience) = position.settings.patience {
+        let best = position.history.iter().rfind(|record| record.best).map_or(0, |record| record.epoch);
+        if position.epoch >= best + patience {
+            let cause = format!("the run has ended: it stopped early after epoch {}", position.epoch);
+            return Err(Failure::new(cause).at(folder.path().display()).help("start a new run with more --patience"));
+        }
+    }
     let network = Network::from_file(&args.compute.engine()?, &saved, &last)?;
     let plan = Plan::again(file, &network)?;
     let (trainer, run) = plan.start(network, &plan.file.settings, &plan.dataset.splits.train)?;
@@ -186,15 +193,19 @@ impl Session<'_> {
     fn train(&self, mut trainer: Trainer, mut run: train::Run, from: Option<(&ModelFile, u64)>) -> Result<Done, (Failure, bool)> {
         let early = |failure: Failure| (failure, from.is_some());
         run.files = Some(RunFiles { best: self.folder.best_path(), last: self.folder.last_path() });
-        let regression = matches!(self.plan.dataset.task, Task::Regression { .. });
-        let epochs = self.plan.file.settings.epochs;
+        let pictures = matches!(self.plan.dataset.layout(), InputLayout::Image { .. });
+        let facts = Facts {
+            epochs: self.plan.file.settings.epochs,
+            regression: matches!(self.plan.dataset.task, Task::Regression { .. }),
+            unit: if pictures { "images" } else { "samples" },
+        };
         let next_step = from.map(|(_, step)| step + 1);
-        let begun = Watch::begin(self.out, self.folder, self.interrupt.clone(), (epochs, regression), next_step);
+        let begun = Watch::begin(self.out, self.folder, self.interrupt.clone(), facts, next_step);
         let mut watch = begun.map_err(|e| early(e.into()))?;
         let fitted = fit(&mut trainer, &run, from.map(|(file, _)| file), &mut watch);
         let worth_keeping = from.is_some() || watch.steps() > 0;
         let files = watch.end();
-        let outcome = fitted.map_err(|e| (Failure::from(e), worth_keeping))?;
+        let outcome = fitted.map_err(|e| (self.told(e, worth_keeping), worth_keeping))?;
         files.map_err(|e| (Failure::from(e).help(self.how_to_go_on()), worth_keeping))?;
         if outcome.ending == Ending::Interrupted {
             let step = trainer.step_count();
@@ -202,6 +213,13 @@ impl Session<'_> {
             return Err((Failure::interrupted(cause).help(self.how_to_go_on()), true));
         }
         Ok(Done { trainer, run, outcome })
+    }
+
+    /// An error of the loop; what was saved can go on, unless the same numbers would lead to the same end.
+    fn told(&self, error: TrainError, kept: bool) -> Failure {
+        let same_end = matches!(error, TrainError::NotFinite { .. });
+        let failure = Failure::from(error);
+        if kept && !same_end { failure.help(self.how_to_go_on()) } else { failure }
     }
 
     fn how_to_go_on(&self) -> String {

@@ -53,16 +53,20 @@ fn images(height: usize, width: usize, channels: usize, samples: usize) -> Defau
         (_, 1) if CHARACTERS.contains(&side) => "lenet5",
         _ => "cnn-small",
     };
-    // A grey picture is mostly writing, which must not be turned; a shift never hurts.
+    let small = side < *CHARACTERS.start();
+    // A grey picture is mostly writing, which must not be mirrored; a small shift or turn never hurts.
     let augment = match channels {
-        1 | 2 => Augment { crop_padding: (side / 14).max(1), ..Augment::default() },
+        1 | 2 => Augment {
+            crop_padding: (side / 14).max(1),
+            rotation: if small { 10.0 } else { 0.0 },
+            ..Augment::default()
+        },
         _ => flags::aerial(height == width),
     };
-    let batch = if samples < 4000 { 32 } else { 64 };
     let settings = Settings {
-        epochs: epochs(150_000, samples, 12, 40),
-        batch,
-        learning_rate: 2e-3,
+        epochs: epochs(150_000, samples, 10, 30),
+        batch: if samples < 4000 { 32 } else { 64 },
+        learning_rate: if small { 5e-3 } else { 2e-3 },
         optimizer: Optimizer::adamw().weight_decay(0.02),
         schedule: Schedule::one_cycle(),
         loader_threads: 1,
@@ -100,8 +104,9 @@ fn points(samples: usize) -> Defaults {
 fn loss(task: &Task, chosen: &Defaults) -> Loss {
     match task {
         Task::Classification { .. } => {
-            // Pictures from a camera have doubtful labels more often than drawn ones.
-            let label_smoothing = if chosen.augment.flip_vertical { 0.1 } else { 0.0 };
+            // Pictures from a camera, and those of few pixels, have doubtful classes.
+            let doubtful = chosen.augment.flip_vertical || chosen.augment.rotation > 0.0;
+            let label_smoothing = if doubtful { 0.1 } else { 0.0 };
             Loss::CrossEntropy(ClassLoss { label_smoothing, ..ClassLoss::default() })
         }
         Task::MultiLabel { .. } => Loss::BinaryCrossEntropy,

@@ -18,6 +18,17 @@ use crate::text::{duration, number, percent, thousands};
 /// Time between two plain lines inside an epoch.
 const QUIET_FOR: Duration = Duration::from_secs(15);
 
+/// What the lines say about a run.
+#[derive(Debug, Clone, Copy)]
+pub struct Facts {
+    /// Epochs at most.
+    pub epochs: usize,
+    /// Whether numbers are learnt, not classes.
+    pub regression: bool,
+    /// What a sample is called.
+    pub unit: &'static str,
+}
+
 /// Watches a run: tells the user, fills the run folder, listens for Ctrl-C.
 pub struct Watch<'a> {
     out: &'a Output,
@@ -26,8 +37,7 @@ pub struct Watch<'a> {
     events: EventWriter,
     bar: Option<ProgressBar>,
     interrupt: Interrupt,
-    regression: bool,
-    epochs: usize,
+    facts: Facts,
     started: Instant,
     told: Instant,
     epoch_started: Instant,
@@ -62,7 +72,7 @@ impl<'a> Watch<'a> {
         out: &'a Output,
         folder: &'a RunFolder,
         interrupt: Interrupt,
-        (epochs, regression): (usize, bool),
+        facts: Facts,
         next_step: Option<u64>,
     ) -> Result<Self, RunFolderError> {
         let now = wall_time();
@@ -78,8 +88,7 @@ impl<'a> Watch<'a> {
             events,
             bar: seen.then(bar),
             interrupt,
-            regression,
-            epochs,
+            facts,
             started: Instant::now(),
             told: Instant::now(),
             epoch_started: Instant::now(),
@@ -120,11 +129,11 @@ impl<'a> Watch<'a> {
     }
 
     fn score(&self, value: f64) -> String {
-        if self.regression { format!("R² {value:.4}") } else { format!("accuracy {}", percent(value)) }
+        if self.facts.regression { format!("R² {value:.4}") } else { format!("accuracy {}", percent(value)) }
     }
 
     fn epoch_line(&self, record: &EpochRecord) -> String {
-        let mut line = format!("epoch {:>3}/{}  loss {}", record.epoch, self.epochs, number(record.train_loss));
+        let mut line = format!("epoch {:>3}/{}  loss {}", record.epoch, self.facts.epochs, number(record.train_loss));
         if let Some(loss) = record.validation_loss {
             line += &format!("  validation loss {}", number(loss));
         }
@@ -137,7 +146,7 @@ impl<'a> Watch<'a> {
     }
 
     fn write(&mut self, record: &EpochRecord, line: &str) -> Result<(), RunFolderError> {
-        let numbers = numbers(record, self.regression);
+        let numbers = numbers(record, self.facts.regression);
         self.metrics.append(record.epoch as u64, &numbers)?;
         let now = wall_time();
         for (name, value) in numbers.iter().filter(|(name, _)| *name != "step") {
@@ -174,9 +183,10 @@ impl Observer for Watch<'_> {
         let rate = report.samples as f64 / self.epoch_started.elapsed().as_secs_f64().max(1e-9);
         let state = || {
             format!(
-                "loss {}  {} samples/s  {} left",
+                "loss {}  {} {}/s  {} left",
                 number(f64::from(report.loss)),
                 thousands(rate as usize),
+                self.facts.unit,
                 self.eta(report.steps_left)
             )
         };
@@ -184,13 +194,13 @@ impl Observer for Watch<'_> {
             if self.told.elapsed() > Duration::from_millis(100) {
                 bar.set_length(report.step + report.steps_left);
                 bar.set_position(report.step);
-                bar.set_prefix(format!("epoch {}/{}", report.epoch, self.epochs));
+                bar.set_prefix(format!("epoch {}/{}", report.epoch, self.facts.epochs));
                 bar.set_message(state());
                 self.told = Instant::now();
             }
         } else if self.told.elapsed() > QUIET_FOR {
             let (batch, batches) = report.batch;
-            self.out.note(format!("epoch {:>3}/{}  batch {batch}/{batches}  {}", report.epoch, self.epochs, state()));
+            self.out.note(format!("epoch {:>3}/{}  batch {batch}/{batches}  {}", report.epoch, self.facts.epochs, state()));
             self.told = Instant::now();
         }
     }
