@@ -29,6 +29,8 @@ pub fn for_data(dataset: &Dataset, model: Option<&str>) -> Defaults {
         InputLayout::Vector { .. } => points(samples),
     };
     chosen.settings.loss = loss(&dataset.task, &chosen);
+    let tabular = matches!(dataset.layout(), InputLayout::Table { .. });
+    let numbers = matches!(dataset.task, Task::Regression { .. });
     match model {
         Some("perceptron") => perceptron(&mut chosen, &dataset.task),
         Some("logistic") => {
@@ -36,6 +38,9 @@ pub fn for_data(dataset: &Dataset, model: Option<&str>) -> Defaults {
                 chosen.settings.loss = Loss::BinaryCrossEntropy;
             }
         }
+        Some("linear") => {}
+        // A far value of a table is often a wrong one, which a square would give all the weight.
+        _ if tabular && numbers => chosen.settings.loss = Loss::Huber { delta: 1.0 },
         _ => {}
     }
     chosen
@@ -79,7 +84,7 @@ fn table(samples: usize) -> Defaults {
     let settings = Settings {
         epochs: epochs(1_500_000, samples, 20, 300),
         batch: if samples < 5000 { 32 } else { 128 },
-        learning_rate: 3e-3,
+        learning_rate: 1e-2,
         optimizer: Optimizer::adamw().weight_decay(0.01),
         schedule: Schedule::one_cycle(),
         loader_threads: 0,
