@@ -103,7 +103,11 @@ pub struct Program {
     engine: Engine,
     arena: Buffer,
     gradients: Buffer,
-    scratch: Buffer,
+    workers: Buffer,
+    /// What it was compiled from, for [`Program::profile`].
+    source: (Request, Binding),
+    /// The same program with every value in a place of its own.
+    apart: Option<Box<Program>>,
 }
 
 /// One step of a program, for benchmarks and reports.
@@ -130,6 +134,16 @@ impl Program {
         layout: &Arc<Layout>,
         binding: &Binding,
     ) -> Result<Self, EngineError> {
+        Self::planned(engine, request, layout, binding, true)
+    }
+
+    fn planned(
+        engine: &Engine,
+        request: &Request,
+        layout: &Arc<Layout>,
+        binding: &Binding,
+        resident: bool,
+    ) -> Result<Self, EngineError> {
         let batch = binding.batch.max(1);
         let context = BuildContext {
             isa: engine.isa,
@@ -141,7 +155,7 @@ impl Program {
             gradients: &request.gradients,
             updates: &request.updates,
         };
-        let plan = plan(&wanted, layout, binding, &context)?;
+        let plan = plan(&wanted, layout, binding, &context, resident)?;
         let mut program = Self {
             arena: Buffer::new(plan.arena),
             gradients: Buffer::new(if request.gradients.is_empty() {
@@ -149,7 +163,9 @@ impl Program {
             } else {
                 layout.trainable_length()
             }),
-            scratch: Buffer::new(plan.scratch * engine.threads()),
+            workers: Buffer::new(plan.worker * engine.threads()),
+            source: (request.clone(), binding.clone()),
+            apart: None,
             layout: layout.clone(),
             engine: engine.clone(),
             plan,
@@ -211,11 +227,37 @@ impl Program {
         self.run_with_clock(parameters, key, None)
     }
 
-    /// Runs step by step over the whole batch and says how long each took.
+    /// Runs step by step over the whole batch and says how long each took. Outputs and gradients of
+    /// this program stay as they were.
     ///
     /// # Errors
     /// As [`Program::run`].
     pub fn profile(&mut self, parameters: &mut Parameters, key: u64) -> Result<Vec<StepInfo>, EngineError> {
+        // Steps that run apart need values that outlive a micro-batch.
+        let mut apart = match self.apart.take() {
+            Some(apart) => apart,
+            None => {
+                let (request, binding) = &self.source;
+                Box::new(Self::planned(
+                    &self.engine,
+                    request,
+                    &self.layout,
+                    binding,
+                    false,
+                )?)
+            }
+        };
+        for (from, to) in self.plan.inputs.iter().zip(&apart.plan.inputs) {
+            let (from, to) = (from.slot, to.slot);
+            let values = &self.arena[from.offset..from.offset + from.elements];
+            apart.arena[to.offset..to.offset + to.elements].copy_from_slice(values);
+        }
+        let times = apart.timed(parameters, key);
+        self.apart = Some(apart);
+        times
+    }
+
+    fn timed(&mut self, parameters: &mut Parameters, key: u64) -> Result<Vec<StepInfo>, EngineError> {
         let mut times = Vec::with_capacity(self.plan.steps.len());
         let mut last = Instant::now();
         let mut clock = |step: usize| {
@@ -251,7 +293,7 @@ impl Program {
             parameters: parameters.values_mut(),
             gradients: &mut self.gradients,
             arena: &mut self.arena,
-            scratch: &mut self.scratch,
+            workers: &mut self.workers,
         };
         execute(&self.plan, memory, key, self.engine.pool(), clock);
         Ok(())
@@ -271,7 +313,8 @@ impl Program {
             Region::Gradients => &self.gradients[offset..offset + elements],
             // An output that is a parameter itself is read from the store, not from here.
             Region::Parameters => &[],
-            Region::Arena => &self.arena[offset..offset + elements],
+            // Outputs are kept for the whole batch, so none is local.
+            Region::Arena | Region::Local => &self.arena[offset..offset + elements],
         }
     }
 
@@ -293,9 +336,9 @@ impl Program {
         &mut self.gradients
     }
 
-    /// Bytes of the arena, gradients and scratch.
+    /// Bytes of the arena, gradients and workers' memory.
     pub fn memory(&self) -> usize {
-        (self.arena.len() + self.gradients.len() + self.scratch.len()) * 4
+        (self.arena.len() + self.gradients.len() + self.workers.len()) * 4
     }
 
     /// Number of kernel calls and of stages (stretches without a barrier).

@@ -165,3 +165,20 @@ fn a_step_of_a_small_network_has_one_stage_per_barrier() {
     let h = h.add(&parameter(&[8])).unwrap().unary(UnaryKind::Relu).unwrap();
     check(&h.unary(UnaryKind::Square).unwrap(), 9);
 }
+
+#[test]
+fn a_stage_in_several_micro_batches_gives_what_one_gives() {
+    // Too large for a core's cache, so that each chunk of the batch goes through in several parts.
+    let x = Symbol::input("x", [40, 40, 16]);
+    let scale = parameter(&[16]);
+    let y = x
+        .unary(UnaryKind::Tanh)
+        .unwrap()
+        .mul(&scale)
+        .unwrap()
+        .unary(UnaryKind::Sigmoid)
+        .unwrap()
+        .mul(&x)
+        .unwrap();
+    check(&y.reduce(ReduceKind::Mean, &[1, 2]).unwrap(), 21);
+}

@@ -110,7 +110,7 @@ pub struct BuildContext {
 #[derive(Clone, Copy)]
 pub(crate) struct Located {
     pub(crate) base: *const f32,
-    /// Elements per sample if batched, else 0.
+    /// Elements per sample if it is taken by sample, else 0.
     pub(crate) per_sample: usize,
     /// Elements in all.
     pub(crate) elements: usize,
@@ -140,13 +140,13 @@ impl<'a> Task<'a> {
     /// Operand `k`: the samples of the range if it is batched (and the work is by samples), else all.
     pub fn input(&self, k: usize) -> &'a [f32] {
         let operand = &self.operands[k];
-        let (start, length) = match operand.per_sample {
-            0 => (0, operand.elements),
-            each => (self.range.start * each, self.range.len() * each),
+        let length = match operand.per_sample {
+            0 => operand.elements,
+            each => self.range.len() * each,
         };
-        debug_assert!(start + length <= operand.elements);
-        // SAFETY: the planner gave each operand storage of `elements`, and nothing writes to it
-        // while a task that reads it runs.
-        unsafe { std::slice::from_raw_parts(operand.base.add(start), length) }
+        debug_assert!(length <= operand.elements);
+        // SAFETY: the planner gave each operand storage for the samples of the range, or for all
+        // `elements`, and nothing writes to it while a task that reads it runs.
+        unsafe { std::slice::from_raw_parts(operand.base, length) }
     }
 }

@@ -22,8 +22,11 @@ pub(crate) use schedule::{Stage, StageKind};
 pub(crate) enum Region {
     Parameters,
     Gradients,
-    /// Inputs, constants and everything computed.
+    /// Inputs, constants and what is computed for other stages.
     Arena,
+    /// A worker's own memory, in which a micro-batch of the values between two layers stays: the offset
+    /// counts from its beginning, `elements` are those of the whole batch.
+    Local,
 }
 
 /// A run of elements in a region.
@@ -76,13 +79,15 @@ pub(crate) struct Plan {
     /// Copies made when all else is done.
     pub assignments: Vec<(Slot, Slot)>,
     pub arena: usize,
-    pub scratch: usize,
+    /// Elements of a worker's memory: `local` of it for values, before that scratch.
+    pub worker: usize,
+    pub local: usize,
     pub batch: usize,
     pub chunks: usize,
 }
 
 impl Plan {
-    /// Every run of memory that a step or an assignment touches.
+    /// Every run of shared memory that a step or an assignment touches.
     pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
         let of_step = |s: &Step| {
             s.operands
@@ -96,6 +101,7 @@ impl Plan {
             .iter()
             .flat_map(of_step)
             .chain(self.assignments.iter().flat_map(|(a, b)| [*a, *b]))
+            .filter(|slot| slot.region != Region::Local)
     }
 }
 
@@ -109,11 +115,14 @@ pub(crate) struct Wanted<'a> {
     pub updates: &'a [(Symbol, Symbol)],
 }
 
+/// The plan. With `resident`, values that only one batch stage sees stay in its workers' own memory;
+/// without it every value has a place of its own for the whole batch, so that steps can run one by one.
 pub(crate) fn plan(
     wanted: &Wanted,
     layout: &Layout,
     binding: &Binding,
     context: &BuildContext,
+    resident: bool,
 ) -> Result<Plan, EngineError> {
     let mut all: Vec<Symbol> = wanted.outputs.to_vec();
     all.extend(
@@ -128,7 +137,7 @@ pub(crate) fn plan(
     let assignments = place_gradients(&ir, wanted, layout, &drafts, &mut values)?;
     let kept: Vec<usize> = ir.outputs.iter().map(|&o| ir.origin(o)).collect();
     let (order, stages) = schedule::schedule(&drafts, &values, context);
-    let placement = Placement::new(&drafts, &order, &stages, &values, &kept, context);
+    let placement = Placement::new(&drafts, &order, &stages, &values, &kept, context, resident);
     let outputs = ir.outputs[..wanted.outputs.len()].iter();
     let outputs = outputs
         .map(|&o| (placement.slot(ir.origin(o)), ir.nodes[o].shape.clone()))
@@ -144,7 +153,8 @@ pub(crate) fn plan(
         outputs,
         assignments,
         arena: placement.arena,
-        scratch: placement.scratch,
+        worker: placement.worker,
+        local: placement.local,
         batch: context.batch,
         chunks: context.chunks,
         steps: placement.steps(drafts, &order, context),

@@ -7,7 +7,7 @@ use graph::ops::Op;
 use super::draft::{Draft, NOT_READ, Value};
 use super::ir::Ir;
 use super::memory::{self, Request};
-use super::schedule::Stage;
+use super::schedule::{Stage, StageKind};
 use super::{InputSlot, Operand, Region, Slot, Step};
 use crate::kernels::{BuildContext, Work};
 
@@ -27,8 +27,10 @@ pub(super) struct Placement {
     partials: HashMap<usize, Slot>,
     /// Elements of the arena.
     pub arena: usize,
-    /// Elements of scratch that a worker needs.
-    pub scratch: usize,
+    /// Elements of memory that a worker needs: scratch, then local values.
+    pub worker: usize,
+    /// Elements of it for local values.
+    pub local: usize,
 }
 
 const NOWHERE: Slot = Slot {
@@ -46,10 +48,20 @@ impl Placement {
         values: &[Value],
         kept: &[usize],
         context: &BuildContext,
+        resident: bool,
     ) -> Self {
-        let (owners, requests) = requests(drafts, order, stages, values, kept, context);
-        let (offsets, arena) = memory::place(&requests);
+        let work = Ordered {
+            drafts,
+            order,
+            stages,
+            values,
+            kept,
+            context,
+        };
         let mut slots: Vec<Slot> = values.iter().map(|v| v.fixed.unwrap_or(NOWHERE)).collect();
+        let local = if resident { work.place_local(&mut slots) } else { 0 };
+        let (owners, requests) = work.requests(&slots);
+        let (offsets, arena) = memory::place(&requests);
         let mut partials = HashMap::new();
         for ((owner, offset), request) in owners.into_iter().zip(offsets).zip(&requests) {
             let slot = Slot {
@@ -72,7 +84,8 @@ impl Placement {
             slots,
             partials,
             arena,
-            scratch,
+            worker: scratch + local,
+            local,
         }
     }
 
@@ -136,50 +149,109 @@ impl Placement {
     }
 }
 
-/// What needs storage in the arena, and in which stages. Stage 0 is before the first, where the host
-/// writes inputs; the one after the last is where it reads outputs.
-fn requests(
-    drafts: &[Draft],
-    order: &[usize],
-    stages: &[Stage],
-    values: &[Value],
-    kept: &[usize],
-    context: &BuildContext,
-) -> (Vec<Owner>, Vec<Request>) {
-    let after = stages.len() + 1;
-    let numbered = stages.iter().enumerate();
-    let stage_of: Vec<usize> = numbered
-        .flat_map(|(s, stage)| stage.steps.clone().map(move |_| s + 1))
-        .collect();
-    let computed: HashSet<usize> = drafts.iter().map(|d| d.value).collect();
-    let mut lives: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
-    let (mut owners, mut requests) = (Vec::new(), Vec::new());
-    for (step, &d) in order.iter().enumerate() {
-        let (draft, stage) = (&drafts[d], stage_of[step]);
-        for &(operand, _) in draft.operands.iter().filter(|(v, _)| *v != NOT_READ) {
-            let life = lives.entry(operand).or_insert((0, stage));
-            life.1 = life.1.max(stage);
+/// Drafts in their order and stages.
+struct Ordered<'a> {
+    drafts: &'a [Draft],
+    order: &'a [usize],
+    stages: &'a [Stage],
+    values: &'a [Value],
+    kept: &'a [usize],
+    context: &'a BuildContext,
+}
+
+impl Ordered<'_> {
+    /// Stage of each step, from 1.
+    fn stage_of_steps(&self) -> Vec<usize> {
+        let numbered = self.stages.iter().enumerate();
+        numbered
+            .flat_map(|(s, stage)| stage.steps.clone().map(move |_| s + 1))
+            .collect()
+    }
+
+    /// Gives values that are made and used inside one batch stage, sample by sample, a place in the
+    /// workers' own memory, one micro-batch large; the elements of that memory.
+    fn place_local(&self, slots: &mut [Slot]) -> usize {
+        let stage_of = self.stage_of_steps();
+        let mut made: HashMap<usize, usize> = HashMap::new();
+        let mut last: HashMap<usize, usize> = HashMap::new();
+        let mut shared: HashSet<usize> = self.kept.iter().copied().collect();
+        for (step, &d) in self.order.iter().enumerate() {
+            let draft = &self.drafts[d];
+            for &(operand, by_sample) in &draft.operands {
+                let inside = made.get(&operand).is_some_and(|&m| stage_of[m] == stage_of[step]);
+                if !by_sample || !inside {
+                    shared.insert(operand);
+                }
+                last.insert(operand, step);
+            }
+            if draft.work == Work::Samples && self.values[draft.value].fixed.is_none() {
+                made.insert(draft.value, step);
+            }
         }
-        lives.insert(draft.value, (stage, stage));
-        if let Work::Reduction { partial } = draft.work {
-            owners.push(Owner::Partials(d));
+        let mut size = 0;
+        for stage in self.stages {
+            let StageKind::Batch { micro_batch } = stage.kind else {
+                continue;
+            };
+            let inside = stage
+                .steps
+                .clone()
+                .map(|step| self.drafts[self.order[step]].value);
+            let owners: Vec<usize> = inside
+                .filter(|v| made.contains_key(v) && !shared.contains(v))
+                .collect();
+            let request = |v: &usize| Request {
+                elements: self.values[*v].elements / self.context.batch * micro_batch,
+                alive: made[v]..=last.get(v).copied().unwrap_or(made[v]),
+            };
+            let (offsets, elements) = memory::place(&owners.iter().map(request).collect::<Vec<_>>());
+            for (&value, offset) in owners.iter().zip(offsets) {
+                slots[value] = Slot {
+                    region: Region::Local,
+                    offset,
+                    elements: self.values[value].elements,
+                };
+            }
+            size = size.max(elements);
+        }
+        size
+    }
+
+    /// What needs storage in the arena, and in which stages. Stage 0 is before the first, where the host
+    /// writes inputs; the one after the last is where it reads outputs.
+    fn requests(&self, slots: &[Slot]) -> (Vec<Owner>, Vec<Request>) {
+        let after = self.stages.len() + 1;
+        let stage_of = self.stage_of_steps();
+        let computed: HashSet<usize> = self.drafts.iter().map(|d| d.value).collect();
+        let mut lives: BTreeMap<usize, (usize, usize)> = BTreeMap::new();
+        let (mut owners, mut requests) = (Vec::new(), Vec::new());
+        for (step, &d) in self.order.iter().enumerate() {
+            let (draft, stage) = (&self.drafts[d], stage_of[step]);
+            for &(operand, _) in draft.operands.iter().filter(|(v, _)| *v != NOT_READ) {
+                let life = lives.entry(operand).or_insert((0, stage));
+                life.1 = life.1.max(stage);
+            }
+            lives.insert(draft.value, (stage, stage));
+            if let Work::Reduction { partial } = draft.work {
+                owners.push(Owner::Partials(d));
+                requests.push(Request {
+                    elements: partial * self.context.chunks,
+                    alive: stage..=stage,
+                });
+            }
+        }
+        for &value in self.kept {
+            lives.entry(value).or_insert((0, after)).1 = after;
+        }
+        for (value, (from, to)) in lives.into_iter().filter(|(v, _)| slots[*v] == NOWHERE) {
+            // Leaves keep their storage: a host may set an input once and run many times.
+            let to = if computed.contains(&value) { to } else { after };
+            owners.push(Owner::Value(value));
             requests.push(Request {
-                elements: partial * context.chunks,
-                alive: stage..=stage,
+                elements: self.values[value].elements,
+                alive: from..=to,
             });
         }
+        (owners, requests)
     }
-    for &value in kept {
-        lives.entry(value).or_insert((0, after)).1 = after;
-    }
-    for (value, (from, to)) in lives.into_iter().filter(|(v, _)| values[*v].fixed.is_none()) {
-        // Leaves keep their storage: a host may set an input once and run many times.
-        let to = if computed.contains(&value) { to } else { after };
-        owners.push(Owner::Value(value));
-        requests.push(Request {
-            elements: values[value].elements,
-            alive: from..=to,
-        });
-    }
-    (owners, requests)
 }

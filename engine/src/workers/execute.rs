@@ -16,8 +16,8 @@ pub(crate) struct Memory<'a> {
     pub parameters: &'a mut [f32],
     pub gradients: &'a mut [f32],
     pub arena: &'a mut [f32],
-    /// Scratch of all workers, `Plan::scratch` elements each.
-    pub scratch: &'a mut [f32],
+    /// All workers' own memory, `Plan::worker` elements each.
+    pub workers: &'a mut [f32],
 }
 
 /// Where the regions begin.
@@ -26,7 +26,7 @@ struct Bases {
     parameters: *mut f32,
     gradients: *mut f32,
     arena: *mut f32,
-    scratch: *mut f32,
+    workers: *mut f32,
     key: u64,
 }
 
@@ -40,8 +40,26 @@ impl Bases {
             Region::Parameters => self.parameters,
             Region::Gradients => self.gradients,
             Region::Arena => self.arena,
+            // Local values are only reached through `local`.
+            Region::Local => self.workers,
         };
         base.wrapping_add(slot.offset)
+    }
+
+    /// Where a worker's memory begins.
+    fn worker(&self, plan: &Plan, worker: usize) -> *mut f32 {
+        self.workers.wrapping_add(worker * plan.worker)
+    }
+
+    /// Where sample `first`'s part of a value lies, `each` elements a sample, or the value's beginning
+    /// where it is not taken by sample. A local value holds the micro-batch that begins with `first`.
+    fn samples(&self, plan: &Plan, slot: Slot, first: usize, each: usize, worker: usize) -> *mut f32 {
+        match slot.region {
+            Region::Local => self
+                .worker(plan, worker)
+                .wrapping_add(plan.worker - plan.local + slot.offset),
+            _ => self.at(slot).wrapping_add(first * each),
+        }
     }
 }
 
@@ -62,14 +80,15 @@ pub(crate) fn execute(
         "the arena is smaller than the plan's"
     );
     assert!(
-        memory.scratch.len() >= plan.scratch * pool.threads(),
-        "the scratch is smaller than the plan's"
+        memory.workers.len() >= plan.worker * pool.threads(),
+        "the workers' memory is smaller than the plan's"
     );
     for slot in plan.slots() {
         let length = match slot.region {
             Region::Parameters => memory.parameters.len(),
             Region::Gradients => memory.gradients.len(),
             Region::Arena => memory.arena.len(),
+            Region::Local => continue,
         };
         assert!(
             slot.offset + slot.elements <= length,
@@ -80,7 +99,7 @@ pub(crate) fn execute(
         parameters: memory.parameters.as_mut_ptr(),
         gradients: memory.gradients.as_mut_ptr(),
         arena: memory.arena.as_mut_ptr(),
-        scratch: memory.scratch.as_mut_ptr(),
+        workers: memory.workers.as_mut_ptr(),
         key,
     };
     for stage in &plan.stages {
@@ -140,7 +159,8 @@ fn run_stage(plan: &Plan, stage: &Stage, bases: &Bases, pool: &Pool) {
                 if !pieces.is_empty() {
                     let start = pieces.start * elements;
                     let end = (pieces.end * elements).min(steps[0].output.elements);
-                    run_step(plan, &steps[0], pieces, start..end, bases, worker);
+                    let at = bases.at(steps[0].output).wrapping_add(start);
+                    run_step(plan, &steps[0], pieces, (at, end - start), bases, worker);
                 }
             });
         }
@@ -175,7 +195,15 @@ fn run_chunk(plan: &Plan, steps: &[Step], chunk: usize, micro_batch: usize, base
                 }
                 _ => {
                     let each = step.output.elements / plan.batch;
-                    run_step(plan, step, start..stop, start * each..stop * each, bases, worker);
+                    let at = bases.samples(plan, step.output, start, each, worker);
+                    run_step(
+                        plan,
+                        step,
+                        start..stop,
+                        (at, (stop - start) * each),
+                        bases,
+                        worker,
+                    );
                 }
             }
         }
@@ -187,14 +215,13 @@ fn run_step(
     plan: &Plan,
     step: &Step,
     range: Range<usize>,
-    elements: Range<usize>,
+    (at, elements): (*mut f32, usize),
     bases: &Bases,
     worker: usize,
 ) {
-    let at = bases.at(step.output).wrapping_add(elements.start);
     // SAFETY: the ranges that `share` hands out do not overlap, and the plan gave the result storage
-    // that no live value shares.
-    let output = unsafe { std::slice::from_raw_parts_mut(at, elements.len()) };
+    // that no live value shares; a local result lies in the worker's own memory.
+    let output = unsafe { std::slice::from_raw_parts_mut(at, elements) };
     call(plan, step, range, output, true, bases, worker);
 }
 
@@ -207,13 +234,13 @@ fn call(
     bases: &Bases,
     worker: usize,
 ) {
-    let scratch = bases.scratch.wrapping_add(worker * plan.scratch);
-    // SAFETY: each worker has its own scratch.
-    let scratch = unsafe { std::slice::from_raw_parts_mut(scratch, step.kernel.scratch()) };
+    // SAFETY: each worker has its own memory, and scratch stands before the local values in it.
+    let scratch =
+        unsafe { std::slice::from_raw_parts_mut(bases.worker(plan, worker), step.kernel.scratch()) };
     let locate = |k: usize| {
         let operand = step.operands[k];
         Located {
-            base: bases.at(operand.slot),
+            base: bases.samples(plan, operand.slot, range.start, operand.per_sample, worker),
             per_sample: operand.per_sample,
             elements: operand.slot.elements,
         }
