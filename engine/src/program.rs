@@ -227,8 +227,8 @@ impl Program {
         self.run_with_clock(parameters, key, None)
     }
 
-    /// Runs step by step over the whole batch and says how long each took. Outputs and gradients of
-    /// this program stay as they were.
+    /// Runs step by step over the whole batch and says how long each took. Outputs and gradients are
+    /// there afterwards as after [`Program::run`].
     ///
     /// # Errors
     /// As [`Program::run`].
@@ -253,6 +253,13 @@ impl Program {
             apart.arena[to.offset..to.offset + to.elements].copy_from_slice(values);
         }
         let times = apart.timed(parameters, key);
+        self.gradients.copy_from_slice(&apart.gradients);
+        for ((to, _), (from, _)) in self.plan.outputs.iter().zip(&apart.plan.outputs) {
+            if let (Region::Arena, Region::Arena) = (to.region, from.region) {
+                let values = &apart.arena[from.offset..from.offset + from.elements];
+                self.arena[to.offset..to.offset + to.elements].copy_from_slice(values);
+            }
+        }
         self.apart = Some(apart);
         times
     }
