@@ -64,6 +64,8 @@ pub struct LrCurve {
 const REACH: usize = 3;
 /// Share of the first loss by which it must fall to count as learning.
 const FALL: f64 = 0.02;
+/// Steps whose mean loss is the start.
+const START: usize = 10;
 
 /// Runs the test with `trainer`'s network, loss and optimizer on the batches of `train`, going through
 /// them again where they are few. Afterwards the trainer is as it was: parameters, running statistics,
@@ -180,7 +182,12 @@ fn steepest(points: &[LrPoint]) -> Option<usize> {
         let (from, to) = (at.saturating_sub(REACH), (at + REACH).min(points.len() - 1));
         (points[to].smoothed - points[from].smoothed) / (to - from).max(1) as f64
     };
-    (0..points.len())
+    // Before the loss is lastingly below its start, its slope is the chance of a few batches.
+    let first = &points[..points.len().min(START)];
+    let start = first.iter().map(|p| p.loss).sum::<f64>() / first.len().max(1) as f64;
+    let above = points.iter().rposition(|p| p.smoothed > start * (1.0 - FALL));
+    let begun = above.map_or(0, |at| at + 1);
+    (begun..points.len())
         .min_by(|&a, &b| slope(a).total_cmp(&slope(b)))
         .filter(|&at| slope(at) < 0.0)
 }

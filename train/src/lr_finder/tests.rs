@@ -137,3 +137,20 @@ fn ranges_that_make_no_sense_are_refused() {
         assert!(find_learning_rate(&mut trainer, &train, &search).is_err());
     }
 }
+
+#[test]
+fn the_chance_of_the_first_batches_is_no_fall() {
+    // A first batch above the others, then nothing, then the true fall at 1e-2.
+    let point = |k: usize| {
+        let noise = if k == 0 { 0.5 } else { 0.0 };
+        let smoothed = 2.5 - 0.2 * (k.clamp(50, 58) - 50) as f64 / 8.0 + noise;
+        LrPoint {
+            learning_rate: 1e-7 * 10f64.powf(k as f64 / 10.0),
+            loss: smoothed,
+            smoothed,
+        }
+    };
+    let curve = judge((0..60).map(point).collect(), false);
+    let steepest = curve.steepest.unwrap();
+    assert!((5e-3..1e-1).contains(&steepest), "{steepest}");
+}
