@@ -4,7 +4,7 @@ use clap::{Args, Parser};
 
 use crate::verbs::Verb;
 
-/// Trains, explains and maps neural networks on images, rasters, tables and text.
+/// Trains neural networks on images and tables, and shows what came out.
 #[derive(Debug, Parser)]
 #[command(
     name = "graticule",

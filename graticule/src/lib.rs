@@ -1,4 +1,4 @@
-//! Trains, explains and maps neural networks on images, rasters, tables and text.
+//! Trains neural networks on images and tables, and shows what came out.
 //!
 //! A network is written as a graph of symbols, differentiated, compiled to a planned program, and
 //! trained to bits that depend on the seed alone. From data to a test score:

@@ -61,7 +61,9 @@ pub fn check_target(path: &Path, force: bool) -> Outcome {
         return Err(Failure::new("is a folder; a file is to be written").at(path.display()));
     }
     if path.exists() && !force {
-        return Err(Failure::new("exists already").at(path.display()).help("choose another name with -o, or add --force"));
+        return Err(Failure::new("exists already")
+            .at(path.display())
+            .help("choose another name with -o, or add --force"));
     }
     Ok(())
 }

@@ -120,20 +120,37 @@ impl Args {
     /// The data, and whether they are those that the run learnt from.
     fn dataset(&self, run: Option<RunFile>) -> Outcome<(Dataset, bool)> {
         match (&self.source, run) {
-            (Some(source), Some(run)) if lasting_name(source) == run.source && self.reading == SourceArgs::default() => {
+            (Some(source), Some(run))
+                if lasting_name(source) == run.source && self.reading == SourceArgs::default() =>
+            {
                 Ok((run.reading.open(&run.source)?, true))
             }
             (Some(source), Some(run)) => Ok((self.reading.over(&run.reading).open(source)?, false)),
             (Some(source), None) => Ok((self.reading.open(source)?, false)),
-            (None, Some(run)) if self.reading == SourceArgs::default() => Ok((run.reading.open(&run.source)?, true)),
+            (None, Some(run)) if self.reading == SourceArgs::default() => {
+                Ok((run.reading.open(&run.source)?, true))
+            }
             (None, Some(_)) => Err(Failure::usage("the run's own data are read as the run read them")
                 .help("leave the flags of reading out, or name a SOURCE")),
-            (None, None) => Err(Failure::usage("a model file alone does not say where data are").help("name a SOURCE")),
+            (None, None) => {
+                Err(Failure::usage("a model file alone does not say where data are").help("name a SOURCE"))
+            }
         }
     }
 
-    fn samples<'a>(&self, dataset: &'a Dataset, own: bool, all: &'a [usize]) -> Outcome<(&'static str, &'a [usize])> {
-        let default = || if own { part(dataset, final_role(dataset)) } else { ("all", all) };
+    fn samples<'a>(
+        &self,
+        dataset: &'a Dataset,
+        own: bool,
+        all: &'a [usize],
+    ) -> Outcome<(&'static str, &'a [usize])> {
+        let default = || {
+            if own {
+                part(dataset, final_role(dataset))
+            } else {
+                ("all", all)
+            }
+        };
         let chosen = match self.on {
             None if self.reading.splits.is_some() => part(dataset, final_role(dataset)),
             None => default(),
@@ -143,12 +160,20 @@ impl Args {
             Some(Part::Train) => part(dataset, Role::Train),
         };
         if chosen.1.is_empty() {
-            return Err(Failure::new(format!("there are no {} samples", chosen.0)).at(&dataset.name).help("choose others with --on"));
+            return Err(Failure::new(format!("there are no {} samples", chosen.0))
+                .at(&dataset.name)
+                .help("choose others with --on"));
         }
         Ok(chosen)
     }
 
-    fn write_report(&self, found: &Found, network: &mut Network, dataset: &Dataset, evaluation: &Evaluation) -> Outcome<PathBuf> {
+    fn write_report(
+        &self,
+        found: &Found,
+        network: &mut Network,
+        dataset: &Dataset,
+        evaluation: &Evaluation,
+    ) -> Outcome<PathBuf> {
         let path = self.output.clone().unwrap_or_else(|| free_name(&found.model));
         let table = summary(network.model(), &Binding::batch(1))?;
         let boundary = measure_boundary(network, dataset)?;
@@ -161,7 +186,10 @@ impl Args {
 /// `evaluation-N.html` beside the model, with the first free number.
 fn free_name(model: &Path) -> PathBuf {
     let names = (1_u32..).map(|n| model.with_file_name(format!("evaluation-{n}.html")));
-    names.into_iter().find(|path| !path.exists()).unwrap_or_else(|| model.with_extension("html"))
+    names
+        .into_iter()
+        .find(|path| !path.exists())
+        .unwrap_or_else(|| model.with_extension("html"))
 }
 
 /// Classes are told apart by their place, so that the names must agree too.
@@ -171,28 +199,50 @@ fn check_outputs(network: &Network, dataset: &Dataset) -> Outcome {
         return Ok(());
     }
     let list = |names: &[String]| names.iter().take(20).cloned().collect::<Vec<_>>().join(", ");
-    let cause = format!("found the outputs {}; the network was trained on {}", list(found), list(wanted));
-    Err(Failure::new(cause).at(&dataset.name).help("give data with the same classes, or name the target column with --target"))
+    let cause = format!(
+        "found the outputs {}; the network was trained on {}",
+        list(found),
+        list(wanted)
+    );
+    Err(Failure::new(cause)
+        .at(&dataset.name)
+        .help("give data with the same classes, or name the target column with --target"))
 }
 
 fn tell(evaluation: &Evaluation, out: &Output) -> Outcome {
-    out.line(format!("{} {} samples", thousands(evaluation.predictions.len()), evaluation.part))?;
+    out.line(format!(
+        "{} {} samples",
+        thousands(evaluation.predictions.len()),
+        evaluation.part
+    ))?;
     for (name, value) in evaluation.metrics.told() {
         out.line(format!("{name:<15} {value}"))?;
     }
     match (&evaluation.metrics, evaluation.task.classes()) {
         (Metrics::Classification { scores, .. }, Some(classes)) if classes.len() <= TOLD_CLASSES => {
-            class_lines(scores, classes).iter().try_for_each(|line| out.line(line))
+            class_lines(scores, classes)
+                .iter()
+                .try_for_each(|line| out.line(line))
         }
         _ => Ok(()),
     }
 }
 
 fn class_lines(scores: &Classification, classes: &[String]) -> Vec<String> {
-    let header = ["class", "samples", "precision", "recall", "F1"].map(String::from).to_vec();
+    let header = ["class", "samples", "precision", "recall", "F1"]
+        .map(String::from)
+        .to_vec();
     let row = |(name, of): (&String, &nn::metrics::ClassScores)| {
-        vec![name.clone(), thousands(of.support as usize), percent(of.precision), percent(of.recall), percent(of.f1)]
+        vec![
+            name.clone(),
+            thousands(of.support as usize),
+            percent(of.precision),
+            percent(of.recall),
+            percent(of.f1),
+        ]
     };
-    let rows: Vec<Vec<String>> = std::iter::once(header).chain(classes.iter().zip(&scores.classes).map(row)).collect();
+    let rows: Vec<Vec<String>> = std::iter::once(header)
+        .chain(classes.iter().zip(&scores.classes).map(row))
+        .collect();
     columns(&rows)
 }

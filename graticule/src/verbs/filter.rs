@@ -158,7 +158,9 @@ pub fn run(args: Args, out: &Output) -> Outcome {
     let mut image = picture::read(&args.image)?;
     let input_size = image.dim();
     for step in &steps {
-        image = step.apply(image).map_err(|error| Failure::from(error).at(step.to_string()))?;
+        image = step
+            .apply(image)
+            .map_err(|error| Failure::from(error).at(step.to_string()))?;
     }
     let range = picture::range(&image);
     let grey = args.grey(&steps);
@@ -178,10 +180,21 @@ pub fn run(args: Args, out: &Output) -> Outcome {
 impl Report<'_> {
     fn tell(&self, out: &Output) -> Outcome {
         let size = |[height, width, channels]: [usize; 3]| format!("{height} × {width} × {channels}");
-        out.line(format!("input   {}  {}", size(self.input_size), self.input.display()))?;
+        out.line(format!(
+            "input   {}  {}",
+            size(self.input_size),
+            self.input.display()
+        ))?;
         out.line(format!("steps   {}", self.steps.join(", ")))?;
-        out.line(format!("values  {} to {}, {}", self.range[0], self.range[1], self.grey))?;
-        out.line(format!("output  {}  {}", size(self.output_size), self.output.display()))?;
+        out.line(format!(
+            "values  {} to {}, {}",
+            self.range[0], self.range[1], self.grey
+        ))?;
+        out.line(format!(
+            "output  {}  {}",
+            size(self.output_size),
+            self.output.display()
+        ))?;
         out.object(self)
     }
 }

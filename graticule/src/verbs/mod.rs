@@ -3,6 +3,15 @@
 //! A verb's file has `pub struct Args` (its flags; the doc comment is its help, `after_help` an example)
 //! and `pub fn run(args: Args, out: &Output) -> Outcome`.
 
+pub mod bench;
+pub mod data;
+pub mod evaluate;
+pub mod filter;
+pub mod predict;
+pub mod summary;
+pub mod train;
+pub mod tune;
+
 use clap::Subcommand;
 
 use crate::error::Outcome;
@@ -10,8 +19,6 @@ use crate::output::Output;
 
 macro_rules! verbs {
     ($($variant:ident => $module:ident,)+) => {
-        $(pub mod $module;)+
-
         /// What the user asks for.
         // Parsed once a run: its size does not matter.
         #[allow(clippy::large_enum_variant)]
@@ -31,7 +38,7 @@ macro_rules! verbs {
     };
 }
 
-// One line a verb, in the order of `graticule --help`.
+// One line a verb, in the order of `graticule --help`; its module stands above, where tools see it.
 verbs! {
     Train => train,
     Evaluate => evaluate,

@@ -80,7 +80,11 @@ pub fn run(args: Args, out: &Output) -> Outcome {
                 Form::Json => serde_json::to_vec_pretty(&told)?,
             };
             interchange::write_atomically(path, &bytes).at(path.display())?;
-            out.line(format!("{} predictions written to {}", result.rows.len(), path.display()))?;
+            out.line(format!(
+                "{} predictions written to {}",
+                result.rows.len(),
+                path.display()
+            ))?;
         }
         _ if pictures => result.lines.iter().try_for_each(|line| out.line(line))?,
         _ => {
@@ -121,9 +125,14 @@ fn answer_header(task: &Task) -> Vec<String> {
         Task::Classification { .. } => ["predicted", "probability"].map(String::from).to_vec(),
         Task::MultiLabel { classes } => {
             let probabilities = classes.iter().map(|class| format!("probability of {class}"));
-            std::iter::once("predicted".to_string()).chain(probabilities).collect()
+            std::iter::once("predicted".to_string())
+                .chain(probabilities)
+                .collect()
         }
-        Task::Regression { targets } => targets.iter().map(|target| format!("predicted {target}")).collect(),
+        Task::Regression { targets } => targets
+            .iter()
+            .map(|target| format!("predicted {target}"))
+            .collect(),
     }
 }
 
@@ -133,11 +142,16 @@ fn answer_cells(task: &Task, values: &[f32]) -> Vec<String> {
         Task::Classification { classes } => {
             let class = argmax(values);
             let probability = values.get(class).copied().unwrap_or(f32::NAN);
-            vec![classes.get(class).cloned().unwrap_or_default(), probability.to_string()]
+            vec![
+                classes.get(class).cloned().unwrap_or_default(),
+                probability.to_string(),
+            ]
         }
         Task::MultiLabel { classes } => {
             let all = labels(classes, values).join("; ");
-            std::iter::once(all).chain(values.iter().map(f32::to_string)).collect()
+            std::iter::once(all)
+                .chain(values.iter().map(f32::to_string))
+                .collect()
         }
         Task::Regression { .. } => values.iter().map(f32::to_string).collect(),
     }
@@ -146,7 +160,11 @@ fn answer_cells(task: &Task, values: &[f32]) -> Vec<String> {
 /// The predictions as named values.
 fn answer_object(task: &Task, values: &[f32]) -> Map<String, Value> {
     let named = |names: &[String]| -> Map<String, Value> {
-        names.iter().zip(values).map(|(name, value)| (name.clone(), json!(value))).collect()
+        names
+            .iter()
+            .zip(values)
+            .map(|(name, value)| (name.clone(), json!(value)))
+            .collect()
     };
     let mut object = Map::new();
     match task {
@@ -169,14 +187,26 @@ fn answer_object(task: &Task, values: &[f32]) -> Map<String, Value> {
 
 /// The labels that apply.
 fn labels(classes: &[String], values: &[f32]) -> Vec<String> {
-    classes.iter().zip(values).filter(|(_, value)| **value >= 0.5).map(|(class, _)| class.clone()).collect()
+    classes
+        .iter()
+        .zip(values)
+        .filter(|(_, value)| **value >= 0.5)
+        .map(|(class, _)| class.clone())
+        .collect()
 }
 
 fn form(path: &Path) -> Outcome<Form> {
-    match path.extension().and_then(|e| e.to_str()).map(str::to_ascii_lowercase).as_deref() {
+    match path
+        .extension()
+        .and_then(|e| e.to_str())
+        .map(str::to_ascii_lowercase)
+        .as_deref()
+    {
         Some("csv") => Ok(Form::Csv),
         Some("json") => Ok(Form::Json),
-        _ => Err(Failure::usage("the output is neither .csv nor .json").at(path.display()).help("give it one of these endings")),
+        _ => Err(Failure::usage("the output is neither .csv nor .json")
+            .at(path.display())
+            .help("give it one of these endings")),
     }
 }
 
@@ -186,5 +216,7 @@ fn csv_bytes(header: &[String], rows: &[Vec<String>]) -> Outcome<Vec<u8>> {
     for row in rows {
         writer.write_record(row)?;
     }
-    writer.into_inner().map_err(|error| Failure::new(error.to_string()))
+    writer
+        .into_inner()
+        .map_err(|error| Failure::new(error.to_string()))
 }

@@ -63,13 +63,16 @@ pub fn run(args: Args, out: &Output) -> Outcome {
 impl Args {
     /// Says what was not given and not found in a file either.
     fn tell_assumed(&self, model: &Model, out: &Output) {
-        let built_here = self.layers.is_some() || zoo::NAMES.iter().any(|n| Some(n.name) == self.model.as_deref());
+        let built_here =
+            self.layers.is_some() || zoo::NAMES.iter().any(|n| Some(n.name) == self.model.as_deref());
         if built_here && self.input.is_none() {
             out.note("input 28×28×1 assumed; --input HxWxC says another");
         }
         if built_here && self.layers.is_none() && self.classes.is_none() {
             let outputs = model.output().shape().last_axis();
-            out.note(format!("{outputs} classes assumed; --classes K says another number"));
+            out.note(format!(
+                "{outputs} classes assumed; --classes K says another number"
+            ));
         }
     }
 
@@ -91,7 +94,10 @@ impl Args {
             Some(path) => self.trained(&path, binding),
             None => {
                 let input = input.unwrap_or(&DEFAULT_INPUT);
-                Ok((zoo::build(name, input, classes.unwrap_or(DEFAULT_CLASSES))?, binding))
+                Ok((
+                    zoo::build(name, input, classes.unwrap_or(DEFAULT_CLASSES))?,
+                    binding,
+                ))
             }
         }
     }
@@ -114,14 +120,22 @@ impl Args {
 pub(super) fn file_of(name: &str) -> Outcome<Option<PathBuf>> {
     let path = PathBuf::from(name);
     if path.is_dir() {
-        let found = MODEL_FILES.iter().map(|file| path.join(file)).find(|file| file.is_file());
+        let found = MODEL_FILES
+            .iter()
+            .map(|file| path.join(file))
+            .find(|file| file.is_file());
         return found.map(Some).ok_or_else(|| {
-            Failure::new(format!("found neither {} in this folder", MODEL_FILES.join(" nor ")))
-                .at(path.display())
-                .help("give a run folder, a .toml or .safetensors file, or the name of a network")
+            Failure::new(format!(
+                "found neither {} in this folder",
+                MODEL_FILES.join(" nor ")
+            ))
+            .at(path.display())
+            .help("give a run folder, a .toml or .safetensors file, or the name of a network")
         });
     }
-    let looks_like_a_file = path.extension().is_some_and(|e| e == "toml" || e == "safetensors");
+    let looks_like_a_file = path
+        .extension()
+        .is_some_and(|e| e == "toml" || e == "safetensors");
     Ok((looks_like_a_file || path.is_file() || name.contains('/')).then_some(path))
 }
 
@@ -135,12 +149,21 @@ pub(super) fn read_text(path: &Path) -> Outcome<String> {
 }
 
 pub(super) fn parse_shape(text: &str) -> Result<SampleShape, String> {
-    let axes: Option<Vec<usize>> = text.split(['x', '×']).map(|axis| axis.trim().parse().ok()).collect();
-    let elements = axes.as_ref().and_then(|axes| axes.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)));
+    let axes: Option<Vec<usize>> = text
+        .split(['x', '×'])
+        .map(|axis| axis.trim().parse().ok())
+        .collect();
+    let elements = axes
+        .as_ref()
+        .and_then(|axes| axes.iter().try_fold(1usize, |n, &axis| n.checked_mul(axis)));
     match (axes, elements) {
         (Some(axes), Some(1..=MOST_ELEMENTS)) if axes.len() <= 4 => Ok(SampleShape(axes)),
-        (Some(_), _) => Err(format!("a sample has 1 to {MOST_ELEMENTS} numbers along at most four axes")),
-        (None, _) => Err("expected whole numbers divided by x, such as 28x28x1, or one number of features".into()),
+        (Some(_), _) => Err(format!(
+            "a sample has 1 to {MOST_ELEMENTS} numbers along at most four axes"
+        )),
+        (None, _) => {
+            Err("expected whole numbers divided by x, such as 28x28x1, or one number of features".into())
+        }
     }
 }
 

@@ -64,19 +64,29 @@ pub fn run(args: Args, out: &Output) -> Outcome {
     match (&args.resume, &args.source) {
         (Some(run), _) => resume(&args, run, out),
         (None, Some(source)) => begin(&args, source, out),
-        (None, None) => Err(Failure::usage("nothing to learn from").help("name a source, for example `graticule train digits`")),
+        (None, None) => Err(Failure::usage("nothing to learn from")
+            .help("name a source, for example `graticule train digits`")),
     }
 }
 
 fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
     let mut plan = Plan::new(args, source, args.compute.engine()?)?;
     let interrupt = Interrupt::listen()?;
-    let rates = if args.choices.find_lr { Some(find_rate(args, &mut plan, out)?) } else { None };
+    let rates = if args.choices.find_lr {
+        Some(find_rate(args, &mut plan, out)?)
+    } else {
+        None
+    };
     let (trainer, run) = plan.start(plan.network()?, &plan.file.settings, &plan.dataset.splits.train)?;
     let text = plan.file.to_text()?;
-    let name = args.choices.name.clone().unwrap_or_else(|| folder_name(&plan.dataset.name));
+    let name = args
+        .choices
+        .name
+        .clone()
+        .unwrap_or_else(|| folder_name(&plan.dataset.name));
     let folder = RunFolder::create(&args.runs, &name)?;
-    let written = write_atomically(&folder.settings_path(), text.as_bytes()).at(folder.settings_path().display());
+    let written =
+        write_atomically(&folder.settings_path(), text.as_bytes()).at(folder.settings_path().display());
     if let Err(failure) = written {
         folder.discard();
         return Err(failure);
@@ -108,14 +118,23 @@ fn find_rate(args: &Args, plan: &mut Plan, out: &Output) -> Outcome<LrCurve> {
     let search = extras::search_rate(plan, out)?;
     let settings = &mut plan.file.settings;
     match search.suggestion {
-        None => out.note(format!("no rate stands out; {} is kept", number(settings.learning_rate))),
+        None => out.note(format!(
+            "no rate stands out; {} is kept",
+            number(settings.learning_rate)
+        )),
         Some(rate) if args.choices.lr.is_none() => {
             settings.learning_rate = rate;
-            out.note(format!("the loss falls fastest at a learning rate of {}, which is taken", number(rate)));
+            out.note(format!(
+                "the loss falls fastest at a learning rate of {}, which is taken",
+                number(rate)
+            ));
         }
         Some(rate) => {
             let kept = number(settings.learning_rate);
-            out.note(format!("the loss falls fastest at a learning rate of {}; {kept} is kept, as given", number(rate)));
+            out.note(format!(
+                "the loss falls fastest at a learning rate of {}; {kept} is kept, as given",
+                number(rate)
+            ));
         }
     }
     Ok(search)
@@ -124,7 +143,9 @@ fn find_rate(args: &Args, plan: &mut Plan, out: &Output) -> Outcome<LrCurve> {
 fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
     if args.choices != Choices::default() || args.reading != SourceArgs::default() {
         let cause = "a run that goes on keeps its settings";
-        return Err(Failure::usage(cause).at("--resume").help("leave all other choices out, but for --threads and --isa"));
+        return Err(Failure::usage(cause)
+            .at("--resume")
+            .help("leave all other choices out, but for --threads and --isa"));
     }
     let folder = RunFolder::open(run)?;
     let file = RunFile::read(&folder)?;
@@ -132,10 +153,19 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
     let saved = ModelFile::read(&last)?;
     let position = checkpoint::position(&saved, &last)?;
     if let Some(patience) = position.settings.patience {
-        let best = position.history.iter().rfind(|record| record.best).map_or(0, |record| record.epoch);
+        let best = position
+            .history
+            .iter()
+            .rfind(|record| record.best)
+            .map_or(0, |record| record.epoch);
         if position.epoch >= best + patience {
-            let cause = format!("the run has ended: it stopped early after epoch {}", position.epoch);
-            return Err(Failure::new(cause).at(folder.path().display()).help("start a new run with more --patience"));
+            let cause = format!(
+                "the run has ended: it stopped early after epoch {}",
+                position.epoch
+            );
+            return Err(Failure::new(cause)
+                .at(folder.path().display())
+                .help("start a new run with more --patience"));
         }
     }
     let network = Network::from_file(&args.compute.engine()?, &saved, &last)?;
@@ -143,7 +173,10 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
     let (trainer, run) = plan.start(network, &plan.file.settings, &plan.dataset.splits.train)?;
     folder.metrics().truncate_after(position.epoch as u64)?;
     tell_plan(&plan, &folder, out);
-    out.note(format!("going on after epoch {}, step {}", position.epoch, position.step));
+    out.note(format!(
+        "going on after epoch {}, step {}",
+        position.epoch, position.step
+    ));
     let session = Session {
         plan: &plan,
         folder: &folder,
@@ -154,7 +187,9 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
         race: &[],
         data_sizes: false,
     };
-    let done = session.train(trainer, run, Some((&saved, position.step))).map_err(|(failure, _)| failure)?;
+    let done = session
+        .train(trainer, run, Some((&saved, position.step)))
+        .map_err(|(failure, _)| failure)?;
     finish::finish(&session, done)
 }
 
@@ -190,9 +225,17 @@ pub struct Done {
 
 impl Session<'_> {
     /// Trains to the end. A failure comes with whether any step was done, so that there is something to keep.
-    fn train(&self, mut trainer: Trainer, mut run: train::Run, from: Option<(&ModelFile, u64)>) -> Result<Done, (Failure, bool)> {
+    fn train(
+        &self,
+        mut trainer: Trainer,
+        mut run: train::Run,
+        from: Option<(&ModelFile, u64)>,
+    ) -> Result<Done, (Failure, bool)> {
         let early = |failure: Failure| (failure, from.is_some());
-        run.files = Some(RunFiles { best: self.folder.best_path(), last: self.folder.last_path() });
+        run.files = Some(RunFiles {
+            best: self.folder.best_path(),
+            last: self.folder.last_path(),
+        });
         let pictures = matches!(self.plan.dataset.layout(), InputLayout::Image { .. });
         let facts = Facts {
             epochs: self.plan.file.settings.epochs,
@@ -209,21 +252,35 @@ impl Session<'_> {
         files.map_err(|e| (Failure::from(e).help(self.how_to_go_on()), worth_keeping))?;
         if outcome.ending == Ending::Interrupted {
             let step = trainer.step_count();
-            let cause = format!("interrupted; the run is saved at step {step} in {}", self.folder.path().display());
+            let cause = format!(
+                "interrupted; the run is saved at step {step} in {}",
+                self.folder.path().display()
+            );
             return Err((Failure::interrupted(cause).help(self.how_to_go_on()), true));
         }
-        Ok(Done { trainer, run, outcome })
+        Ok(Done {
+            trainer,
+            run,
+            outcome,
+        })
     }
 
     /// An error of the loop; what was saved can go on, unless the same numbers would lead to the same end.
     fn told(&self, error: TrainError, kept: bool) -> Failure {
         let same_end = matches!(error, TrainError::NotFinite { .. });
         let failure = Failure::from(error);
-        if kept && !same_end { failure.help(self.how_to_go_on()) } else { failure }
+        if kept && !same_end {
+            failure.help(self.how_to_go_on())
+        } else {
+            failure
+        }
     }
 
     fn how_to_go_on(&self) -> String {
-        format!("go on with it: graticule train --resume {}", self.folder.path().display())
+        format!(
+            "go on with it: graticule train --resume {}",
+            self.folder.path().display()
+        )
     }
 }
 
@@ -256,7 +313,16 @@ fn tell_plan(plan: &Plan, folder: &RunFolder, out: &Output) {
 
 /// A data set's name as the name of a folder.
 pub(super) fn folder_name(name: &str) -> String {
-    let kept: String = name.chars().map(|c| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' }).collect();
+    let kept: String = name
+        .chars()
+        .map(|c| {
+            if c.is_alphanumeric() || "-_.".contains(c) {
+                c
+            } else {
+                '-'
+            }
+        })
+        .collect();
     let kept: String = kept.trim_matches(['-', '.']).chars().take(60).collect();
     if kept.is_empty() { "run".into() } else { kept }
 }

@@ -24,14 +24,18 @@ pub struct Args {
 pub fn run(args: &Args, out: &Output) -> Outcome {
     let entry = by_name(&args.name).ok_or_else(|| {
         let names: Vec<&str> = entries().iter().map(|e| e.name).collect();
-        Failure::new(format!("no data set is known as `{}`", args.name)).help(format!("known are {}", names.join(", ")))
+        Failure::new(format!("no data set is known as `{}`", args.name))
+            .help(format!("known are {}", names.join(", ")))
     })?;
     out.line(format!("{}: {}", entry.name, entry.about))?;
     out.line(format!("source   {}", entry.source))?;
     out.line(format!("licence  {}", entry.licence))?;
     match entry.access {
         Access::Embedded | Access::Synthetic => {
-            out.line(format!("\nNothing to fetch. Use it by its name:\n  graticule train {}", entry.open_with))?;
+            out.line(format!(
+                "\nNothing to fetch. Use it by its name:\n  graticule train {}",
+                entry.open_with
+            ))?;
         }
         Access::Download => tell_commands(entry, out)?,
     }
@@ -39,12 +43,18 @@ pub fn run(args: &Args, out: &Output) -> Outcome {
 }
 
 fn tell_commands(entry: &Entry, out: &Output) -> Outcome {
-    out.line(format!("\nThis program does not download. Fetch the files into a folder, for example `{}`:", entry.name))?;
+    out.line(format!(
+        "\nThis program does not download. Fetch the files into a folder, for example `{}`:",
+        entry.name
+    ))?;
     out.line(format!("  mkdir -p {0} && cd {0}", entry.name))?;
     for file in entry.files {
         out.line(format!("  curl -fLO {}", file.url))?;
     }
-    let verified = entry.files.iter().filter_map(|file| Some((file.sha256?, file.url.rsplit('/').next()?)));
+    let verified = entry
+        .files
+        .iter()
+        .filter_map(|file| Some((file.sha256?, file.url.rsplit('/').next()?)));
     let verified: Vec<String> = verified.map(|(sum, name)| format!("{sum}  {name}")).collect();
     if verified.is_empty() {
         out.line("(No checksum is known for it.)")?;

@@ -37,15 +37,27 @@ struct Inspected<'a> {
 pub fn run(args: &Args, out: &Output) -> Outcome {
     let set = args.reading.open(&args.source)?;
     let health = health_check(&set);
-    out.line(format!("{}: {} samples, {}", set.name, thousands(set.len()), told_task(&set.task)))?;
+    out.line(format!(
+        "{}: {} samples, {}",
+        set.name,
+        thousands(set.len()),
+        told_task(&set.task)
+    ))?;
     if let Some((height, width, channels)) = health.image_size {
-        out.line(format!("images of {height} × {width} pixels, {channels} channels"))?;
+        out.line(format!(
+            "images of {height} × {width} pixels, {channels} channels"
+        ))?;
     }
     if let Some(citation) = &set.citation {
         out.line(citation)?;
     }
-    let roles = health.roles.iter().filter(|(role, count)| role != "none" || *count > 0);
-    let roles: Vec<String> = roles.map(|(role, count)| format!("{} {role}", thousands(*count))).collect();
+    let roles = health
+        .roles
+        .iter()
+        .filter(|(role, count)| role != "none" || *count > 0);
+    let roles: Vec<String> = roles
+        .map(|(role, count)| format!("{} {role}", thousands(*count)))
+        .collect();
     out.line(format!("roles: {}", roles.join(", ")))?;
     tell_tables(&health, out)?;
     tell_findings(&health, out)?;
@@ -68,19 +80,36 @@ fn told_task(task: &Task) -> String {
 
 fn tell_tables(health: &HealthReport, out: &Output) -> Outcome {
     if !health.classes.is_empty() {
-        let header = ["class", "train", "validation", "test"].map(String::from).to_vec();
+        let header = ["class", "train", "validation", "test"]
+            .map(String::from)
+            .to_vec();
         let counts = health.classes.iter().map(|c| {
-            vec![c.class.clone(), thousands(c.train), thousands(c.validation), thousands(c.test)]
+            vec![
+                c.class.clone(),
+                thousands(c.train),
+                thousands(c.validation),
+                thousands(c.test),
+            ]
         });
         tell_table(std::iter::once(header).chain(counts).collect(), out)?;
     }
     if !health.columns.is_empty() {
-        let header = ["column", "missing", "distinct", "smallest", "largest", "outliers"].map(String::from).to_vec();
-        tell_table(std::iter::once(header).chain(health.columns.iter().map(column)).collect(), out)?;
+        let header = ["column", "missing", "distinct", "smallest", "largest", "outliers"]
+            .map(String::from)
+            .to_vec();
+        tell_table(
+            std::iter::once(header)
+                .chain(health.columns.iter().map(column))
+                .collect(),
+            out,
+        )?;
     }
     if !health.outliers.is_empty() {
         let header = ["far from the rest", "in", "value"].map(String::from).to_vec();
-        let rows = health.outliers.iter().map(|o| vec![o.sample.clone(), o.column.clone(), number(o.value)]);
+        let rows = health
+            .outliers
+            .iter()
+            .map(|o| vec![o.sample.clone(), o.column.clone(), number(o.value)]);
         tell_table(std::iter::once(header).chain(rows).collect(), out)?;
     }
     Ok(())
@@ -106,7 +135,11 @@ fn tell_table(rows: Vec<Vec<String>>, out: &Output) -> Outcome {
 fn tell_findings(health: &HealthReport, out: &Output) -> Outcome {
     out.line("")?;
     for twins in &health.duplicate_examples {
-        let targets = if twins.same_target { "" } else { ", with different targets" };
+        let targets = if twins.same_target {
+            ""
+        } else {
+            ", with different targets"
+        };
         let ((a, of_a), (b, of_b)) = (&twins.first, &twins.second);
         out.line(format!("equal inputs: {a} ({of_a}) and {b} ({of_b}){targets}"))?;
     }
@@ -116,5 +149,8 @@ fn tell_findings(health: &HealthReport, out: &Output) -> Outcome {
     if health.findings.is_empty() {
         return out.line("Nothing strikes.");
     }
-    health.findings.iter().try_for_each(|finding| out.line(format!("! {finding}")))
+    health
+        .findings
+        .iter()
+        .try_for_each(|finding| out.line(format!("! {finding}")))
 }

@@ -38,7 +38,14 @@ impl From<&'static Entry> for Known {
             about: entry.about,
             source: entry.source,
             licence: entry.licence,
-            files: entry.files.iter().map(|f| File { url: f.url, sha256: f.sha256 }).collect(),
+            files: entry
+                .files
+                .iter()
+                .map(|f| File {
+                    url: f.url,
+                    sha256: f.sha256,
+                })
+                .collect(),
             open_with: entry.open_with,
         }
     }
@@ -55,12 +62,18 @@ fn access(access: Access) -> &'static str {
 /// Runs the verb.
 pub fn run(_: &Args, out: &Output) -> Outcome {
     let header = ["name", "where", "what", "licence"].map(String::from).to_vec();
-    let row = |e: &Entry| [e.name, access(e.access), e.about, e.licence].map(String::from).to_vec();
+    let row = |e: &Entry| {
+        [e.name, access(e.access), e.about, e.licence]
+            .map(String::from)
+            .to_vec()
+    };
     let rows: Vec<Vec<String>> = std::iter::once(header).chain(entries().iter().map(row)).collect();
     for line in columns(&rows) {
         out.line(line)?;
     }
-    out.line("\nA path works too: a CSV table, a folder with one folder of images for each class, a zip of one,")?;
+    out.line(
+        "\nA path works too: a CSV table, a folder with one folder of images for each class, a zip of one,",
+    )?;
     out.line("a folder of IDX files. `graticule data get NAME` says where a download comes from.")?;
     out.object(&entries().iter().map(Known::from).collect::<Vec<_>>())
 }

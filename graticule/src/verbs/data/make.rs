@@ -55,18 +55,49 @@ struct Made {
 
 /// Runs the verb.
 pub fn run(args: &Args, out: &Output) -> Outcome {
-    let output = args.output.clone().unwrap_or_else(|| format!("{}.csv", args.toy.name()).into());
+    let output = args
+        .output
+        .clone()
+        .unwrap_or_else(|| format!("{}.csv", args.toy.name()).into());
     check_target(&output, args.force)?;
-    let Args { samples, noise, seed, .. } = *args;
-    let set = dataset(args.toy, ToyOptions { samples, noise, fractions: Fractions::default(), seed })?;
+    let Args {
+        samples, noise, seed, ..
+    } = *args;
+    let set = dataset(
+        args.toy,
+        ToyOptions {
+            samples,
+            noise,
+            fractions: Fractions::default(),
+            seed,
+        },
+    )?;
     if let Err(error) = write_csv(&set, &output) {
         // Half a table would look like a whole one.
         let _ = std::fs::remove_file(&output);
         return Err(Failure::from(error));
     }
-    let made = Made { toy: args.toy.name(), samples: set.len(), noise, seed, output };
-    out.line(format!("{} points of `{}` written to {}", thousands(made.samples), made.toy, made.output.display()))?;
-    let target = if set.task.classes().is_some() { "class" } else { "z" };
-    out.line(format!("train on them with: graticule train {} --target {target}", made.output.display()))?;
+    let made = Made {
+        toy: args.toy.name(),
+        samples: set.len(),
+        noise,
+        seed,
+        output,
+    };
+    out.line(format!(
+        "{} points of `{}` written to {}",
+        thousands(made.samples),
+        made.toy,
+        made.output.display()
+    ))?;
+    let target = if set.task.classes().is_some() {
+        "class"
+    } else {
+        "z"
+    };
+    out.line(format!(
+        "train on them with: graticule train {} --target {target}",
+        made.output.display()
+    ))?;
     out.object(&made).at(made.toy)
 }

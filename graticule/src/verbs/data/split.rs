@@ -55,7 +55,14 @@ pub fn run(args: &Args, out: &Output) -> Outcome {
         return Err(Failure::from(error));
     }
     let none = set.len() - train - validation - test;
-    let counts = Counts { source: args.source.clone(), train, validation, test, none, output: args.output.clone() };
+    let counts = Counts {
+        source: args.source.clone(),
+        train,
+        validation,
+        test,
+        none,
+        output: args.output.clone(),
+    };
     for (name, count) in [("train", train), ("validation", validation), ("test", test)] {
         out.line(format!("{name:<11}{:>9}", thousands(count)))?;
     }

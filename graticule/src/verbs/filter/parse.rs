@@ -21,13 +21,19 @@ pub fn pad_value(text: &str) -> Result<PadValue, String> {
     match text {
         "zero" => Ok(PadValue::Zero),
         "mirror" | "symmetric" => Ok(PadValue::Symmetric),
-        value => number(value).map(PadValue::Constant).map_err(|_| "expected zero, mirror or a number".into()),
+        value => number(value)
+            .map(PadValue::Constant)
+            .map_err(|_| "expected zero, mirror or a number".into()),
     }
 }
 
 /// Rows divided by `;` or line ends, weights by blanks or commas; all rows equally long.
 pub fn matrix(text: &str) -> Result<Array2<f32>, String> {
-    let text = text.trim().trim_start_matches('[').trim_end_matches(']').trim_end_matches(';');
+    let text = text
+        .trim()
+        .trim_start_matches('[')
+        .trim_end_matches(']')
+        .trim_end_matches(';');
     let mut weights = Vec::new();
     let mut columns = 0;
     let mut rows = 0;
@@ -42,7 +48,10 @@ pub fn matrix(text: &str) -> Result<Array2<f32>, String> {
             return Err(format!("row {} has no weights", index + 1));
         }
         if index > 0 && found != columns {
-            return Err(format!("row {} has {found} weights, row 1 has {columns}", index + 1));
+            return Err(format!(
+                "row {} has {found} weights, row 1 has {columns}",
+                index + 1
+            ));
         }
         columns = found;
         rows += 1;
@@ -71,11 +80,17 @@ pub fn pool(values: &[String]) -> Result<(Pool, usize, usize), String> {
         "average" | "avg" | "mean" => Pool::Average,
         "sum" => Pool::Sum,
         "l2" => Pool::L2,
-        other => return Err(format!("`{other}` is no kind of pooling; there are max, min, average, sum and l2")),
+        other => {
+            return Err(format!(
+                "`{other}` is no kind of pooling; there are max, min, average, sum and l2"
+            ));
+        }
     };
     let cells = |name: &str, text: &str| match text.parse() {
         Ok(count) if count > 0 => Ok(count),
-        _ => Err(format!("the {name} is `{text}`, expected a whole number of at least 1")),
+        _ => Err(format!(
+            "the {name} is `{text}`, expected a whole number of at least 1"
+        )),
     };
     Ok((kind, cells("size", size)?, cells("stride", stride)?))
 }
@@ -95,17 +110,29 @@ mod tests {
 
     #[test]
     fn a_matrix_is_read_with_blanks_and_commas() {
-        assert_eq!(matrix("1 0 -1; 2,0,-2").unwrap(), array![[1., 0., -1.], [2., 0., -2.]]);
+        assert_eq!(
+            matrix("1 0 -1; 2,0,-2").unwrap(),
+            array![[1., 0., -1.], [2., 0., -2.]]
+        );
         assert_eq!(matrix("[0.5]").unwrap(), array![[0.5]]);
     }
 
     #[test]
     fn a_bad_matrix_names_its_place() {
         assert_eq!(matrix("1 0; 1").unwrap_err(), "row 2 has 1 weights, row 1 has 2");
-        assert_eq!(matrix("1 0; 1 x").unwrap_err(), "row 2, column 2: `x` is not a number");
-        assert_eq!(pair("1;2").unwrap_err(), "expected two whole numbers, such as 10,-4");
+        assert_eq!(
+            matrix("1 0; 1 x").unwrap_err(),
+            "row 2, column 2: `x` is not a number"
+        );
+        assert_eq!(
+            pair("1;2").unwrap_err(),
+            "expected two whole numbers, such as 10,-4"
+        );
         assert_eq!(pair("-1, 2"), Ok([-1, 2]));
         assert_eq!(matrix("").unwrap_err(), "row 1 has no weights");
-        assert_eq!(matrix("nan").unwrap_err(), "row 1, column 1: `nan` is not a number");
+        assert_eq!(
+            matrix("nan").unwrap_err(),
+            "row 1, column 1: `nan` is not a number"
+        );
     }
 }

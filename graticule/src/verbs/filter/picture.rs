@@ -39,23 +39,30 @@ impl fmt::Display for Grey {
 pub fn read(path: &Path) -> Outcome<Array3<f32>> {
     let place = path.display().to_string();
     let bytes = read_bytes(path)?;
-    let whole = decode::header(&bytes, &place).and_then(|header| decode::decode(&bytes, &place, header.channels, None));
+    let whole = decode::header(&bytes, &place)
+        .and_then(|header| decode::decode(&bytes, &place, header.channels, None));
     whole.map(|picture| picture.mapv(f32::from)).map_err(|told| {
         let remedy = match told.kind {
             ErrorKind::Unreadable => "give a PNG, JPEG or TIFF; if this is one, get the file again".into(),
             _ => told.remedy,
         };
-        Failure::new(format!("found {}; expected {}", told.found, told.expected)).at(told.place).help(remedy)
+        Failure::new(format!("found {}; expected {}", told.found, told.expected))
+            .at(told.place)
+            .help(remedy)
     })
 }
 
 fn read_bytes(path: &Path) -> Outcome<Vec<u8>> {
     if path.is_dir() {
-        return Err(Failure::new("this is a folder, expected one picture").at(path.display()).help("name a file in it"));
+        return Err(Failure::new("this is a folder, expected one picture")
+            .at(path.display())
+            .help("name a file in it"));
     }
     // Asked first, because here the kind of the refusal decides what to advise.
     let asked = fs::File::open(path).map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => Failure::new("there is no such file").help("check the name and the folder"),
+        io::ErrorKind::NotFound => {
+            Failure::new("there is no such file").help("check the name and the folder")
+        }
         io::ErrorKind::PermissionDenied => Failure::from(error).help("make the file readable (chmod +r)"),
         _ => Failure::from(error),
     });
@@ -78,15 +85,21 @@ pub fn check_target(target: &Path, force: bool) -> Outcome {
 fn format_of(target: &Path) -> Outcome<ImageFormat> {
     match ImageFormat::from_path(target) {
         Ok(format @ (ImageFormat::Png | ImageFormat::Jpeg | ImageFormat::Tiff)) => Ok(format),
-        _ => Err(Failure::usage("the output's name has no ending of a picture format")
-            .at(target.display())
-            .help("end it in .png, .jpg or .tif")),
+        _ => Err(
+            Failure::usage("the output's name has no ending of a picture format")
+                .at(target.display())
+                .help("end it in .png, .jpg or .tif"),
+        ),
     }
 }
 
 /// Smallest and largest value.
 pub fn range(image: &Array3<f32>) -> [f32; 2] {
-    image.iter().fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &value| [low.min(value), high.max(value)])
+    image
+        .iter()
+        .fold([f32::INFINITY, f32::NEG_INFINITY], |[low, high], &value| {
+            [low.min(value), high.max(value)]
+        })
 }
 
 /// Values to 8-bit greys by the rule.
@@ -106,7 +119,10 @@ pub fn write(image: &Array3<u8>, target: &Path) -> Outcome {
     let place = target.display();
     let (height, width, channels) = image.dim();
     let bytes = image.iter().copied().collect();
-    let size = (u32::try_from(width).at(&place)?, u32::try_from(height).at(&place)?);
+    let size = (
+        u32::try_from(width).at(&place)?,
+        u32::try_from(height).at(&place)?,
+    );
     let picture = match channels {
         1 => GrayImage::from_raw(size.0, size.1, bytes).map(DynamicImage::from),
         _ => RgbImage::from_raw(size.0, size.1, bytes).map(DynamicImage::from),

@@ -19,11 +19,22 @@ impl Args {
         steps.extend(self.kernel.iter().map(|&name| self.named(name)));
         if let Some(weights) = &self.matrix {
             let weights = weights.clone();
-            steps.push(Step::Kernel { name: "matrix", weights, convolve: self.convolve, window });
+            steps.push(Step::Kernel {
+                name: "matrix",
+                weights,
+                convolve: self.convolve,
+                window,
+            });
         }
         if let Some(values) = &self.pool {
-            let (kind, size, stride) = parse::pool(values).map_err(|told| Failure::usage(told).at("--pool"))?;
-            steps.push(Step::Pool { kind, size, stride, padding: self.padding.unwrap_or(Padding::Valid) });
+            let (kind, size, stride) =
+                parse::pool(values).map_err(|told| Failure::usage(told).at("--pool"))?;
+            steps.push(Step::Pool {
+                kind,
+                size,
+                stride,
+                padding: self.padding.unwrap_or(Padding::Valid),
+            });
         }
         if steps.is_empty() {
             return Err(Failure::usage("no operation was asked for")
@@ -35,10 +46,20 @@ impl Args {
     }
 
     fn pointwise(&self) -> Vec<Step> {
-        let noise = self.noise.map(|sigma| Step::Noise { sigma, seed: self.seed.unwrap_or(0) });
-        let moved = self.translate.map(|[right, down]| Step::Translate { right, down, value: self.pad_value.unwrap_or_default() });
+        let noise = self.noise.map(|sigma| Step::Noise {
+            sigma,
+            seed: self.seed.unwrap_or(0),
+        });
+        let moved = self.translate.map(|[right, down]| Step::Translate {
+            right,
+            down,
+            value: self.pad_value.unwrap_or_default(),
+        });
         let scaled = self.multiply.map(Step::Multiply);
-        [noise, moved, scaled, self.add.map(Step::Add)].into_iter().flatten().collect()
+        [noise, moved, scaled, self.add.map(Step::Add)]
+            .into_iter()
+            .flatten()
+            .collect()
     }
 
     fn check_heard(&self, steps: &[Step]) -> Outcome {
@@ -46,16 +67,30 @@ impl Args {
         let rules = [
             ("--size", self.size.is_some(), steps.iter().any(Step::has_size)),
             ("--sigma", self.sigma.is_some(), steps.iter().any(Step::has_sigma)),
-            ("--stride", self.stride.is_some(), steps.iter().any(Step::has_stride)),
-            ("--padding", self.padding.is_some(), steps.iter().any(Step::has_padding)),
-            ("--pad-value", self.pad_value.is_some(), steps.iter().any(Step::has_pad_value)),
+            (
+                "--stride",
+                self.stride.is_some(),
+                steps.iter().any(Step::has_stride),
+            ),
+            (
+                "--padding",
+                self.padding.is_some(),
+                steps.iter().any(Step::has_padding),
+            ),
+            (
+                "--pad-value",
+                self.pad_value.is_some(),
+                steps.iter().any(Step::has_pad_value),
+            ),
             ("--convolve", self.convolve, steps.iter().any(is_kernel)),
         ];
         for (flag, given, heard) in rules {
             if given && !heard {
                 let names: Vec<_> = steps.iter().map(Step::name).collect();
-                return Err(Failure::usage(format!("{flag} means nothing to {}", names.join(", ")))
-                    .help(format!("leave {flag} out, or add a step that uses it")));
+                return Err(
+                    Failure::usage(format!("{flag} means nothing to {}", names.join(", ")))
+                        .help(format!("leave {flag} out, or add a step that uses it")),
+                );
             }
         }
         Ok(())
@@ -68,7 +103,11 @@ impl Args {
 
     fn window(&self) -> Window {
         let stride = self.stride.unwrap_or(1);
-        Window { padding: self.padding.unwrap_or_default(), pad_value: self.mirror_by_default(), stride }
+        Window {
+            padding: self.padding.unwrap_or_default(),
+            pad_value: self.mirror_by_default(),
+            stride,
+        }
     }
 
     /// The step that a name stands for, with the settings of the command line.
@@ -78,7 +117,12 @@ impl Args {
         let sigma = self.sigma.unwrap_or(2.0);
         let kernel = |name, kernel: Named| {
             let weights = kernel.weights();
-            Step::Kernel { name, weights, convolve: self.convolve, window }
+            Step::Kernel {
+                name,
+                weights,
+                convolve: self.convolve,
+                window,
+            }
         };
         match name {
             Name::Identity => kernel("identity", Named::Identity),
@@ -92,7 +136,11 @@ impl Args {
             Name::Sobel => kernel("sobel", Named::SobelVertical),
             Name::SobelHorizontal => kernel("sobel-horizontal", Named::SobelHorizontal),
             Name::Laplacian => kernel("laplacian", Named::Laplacian),
-            Name::Gaussian => Step::Gaussian { sigma, size: self.size.unwrap_or_else(|| gaussian_size(sigma)), window },
+            Name::Gaussian => Step::Gaussian {
+                sigma,
+                size: self.size.unwrap_or_else(|| gaussian_size(sigma)),
+                window,
+            },
             Name::Box => Step::Box { size, window },
             Name::Median => Step::Median { size, window },
             Name::Unsharp => Step::Unsharp { size, value },
@@ -117,7 +165,8 @@ impl Args {
         self.output.clone().unwrap_or_else(|| {
             let stem = self.image.file_stem().unwrap_or_default().to_string_lossy();
             let names: Vec<_> = steps.iter().map(Step::name).collect();
-            self.image.with_file_name(format!("{stem}-{}.png", names.join("-")))
+            self.image
+                .with_file_name(format!("{stem}-{}.png", names.join("-")))
         })
     }
 }

@@ -11,19 +11,52 @@ const EMPHASIS: [f32; 2] = [0.5, 2.0];
 /// An operation with all its settings.
 #[derive(Debug, Clone)]
 pub enum Step {
-    Noise { sigma: f32, seed: u64 },
-    Translate { right: isize, down: isize, value: PadValue },
+    Noise {
+        sigma: f32,
+        seed: u64,
+    },
+    Translate {
+        right: isize,
+        down: isize,
+        value: PadValue,
+    },
     Multiply(f32),
     Add(f32),
-    Kernel { name: &'static str, weights: Array2<f32>, convolve: bool, window: Window },
-    Gaussian { sigma: f32, size: usize, window: Window },
-    Box { size: usize, window: Window },
-    Median { size: usize, window: Window },
-    Unsharp { size: usize, value: PadValue },
-    Emphasis { sigma: f32, value: PadValue },
+    Kernel {
+        name: &'static str,
+        weights: Array2<f32>,
+        convolve: bool,
+        window: Window,
+    },
+    Gaussian {
+        sigma: f32,
+        size: usize,
+        window: Window,
+    },
+    Box {
+        size: usize,
+        window: Window,
+    },
+    Median {
+        size: usize,
+        window: Window,
+    },
+    Unsharp {
+        size: usize,
+        value: PadValue,
+    },
+    Emphasis {
+        sigma: f32,
+        value: PadValue,
+    },
     Equalize,
     Integral,
-    Pool { kind: Pool, size: usize, stride: usize, padding: Padding },
+    Pool {
+        kind: Pool,
+        size: usize,
+        stride: usize,
+        padding: Padding,
+    },
 }
 
 impl Step {
@@ -35,7 +68,12 @@ impl Step {
             Self::Translate { right, down, value } => filter::translate(image, *right, *down, *value),
             Self::Multiply(factor) => Ok(filter::multiply(image, *factor)),
             Self::Add(offset) => Ok(filter::add(image, *offset)),
-            Self::Kernel { weights, convolve: true, window, .. } => filter::convolve(image, weights.view(), window),
+            Self::Kernel {
+                weights,
+                convolve: true,
+                window,
+                ..
+            } => filter::convolve(image, weights.view(), window),
             Self::Kernel { weights, window, .. } => filter::correlate(image, weights.view(), window),
             Self::Gaussian { sigma, size, window } => filter::gaussian_blur(image, *sigma, *size, window),
             Self::Box { size, window } => filter::box_blur(image, *size, window),
@@ -44,7 +82,12 @@ impl Step {
             Self::Emphasis { sigma, value } => filter::emphasis(image, *sigma, EMPHASIS, *value),
             Self::Equalize => filter::equalize(image),
             Self::Integral => Ok(Integral::of(image).sums().mapv(|sum| sum as f32)),
-            Self::Pool { kind, size, stride, padding } => filter::pool(image, *kind, [*size; 2], *padding, *stride),
+            Self::Pool {
+                kind,
+                size,
+                stride,
+                padding,
+            } => filter::pool(image, *kind, [*size; 2], *padding, *stride),
         }
     }
 
@@ -69,7 +112,10 @@ impl Step {
 
     /// Whether `--size` says something to this step.
     pub fn has_size(&self) -> bool {
-        matches!(self, Self::Gaussian { .. } | Self::Box { .. } | Self::Median { .. } | Self::Unsharp { .. })
+        matches!(
+            self,
+            Self::Gaussian { .. } | Self::Box { .. } | Self::Median { .. } | Self::Unsharp { .. }
+        )
     }
 
     /// Whether `--sigma` says something to this step.
@@ -84,12 +130,19 @@ impl Step {
 
     /// Whether `--pad-value` says something to this step.
     pub fn has_pad_value(&self) -> bool {
-        self.has_stride() || matches!(self, Self::Translate { .. } | Self::Unsharp { .. } | Self::Emphasis { .. })
+        self.has_stride()
+            || matches!(
+                self,
+                Self::Translate { .. } | Self::Unsharp { .. } | Self::Emphasis { .. }
+            )
     }
 
     /// Whether `--stride` says something to this step.
     pub fn has_stride(&self) -> bool {
-        let windowed = matches!(self, Self::Gaussian { .. } | Self::Box { .. } | Self::Median { .. });
+        let windowed = matches!(
+            self,
+            Self::Gaussian { .. } | Self::Box { .. } | Self::Median { .. }
+        );
         windowed || matches!(self, Self::Kernel { .. })
     }
 }
@@ -101,7 +154,9 @@ impl fmt::Display for Step {
             Self::Noise { sigma, seed } => write!(f, "{name} sigma {sigma}, seed {seed}"),
             Self::Translate { right, down, .. } => write!(f, "{name} {right},{down}"),
             Self::Multiply(value) | Self::Add(value) => write!(f, "{name} {value}"),
-            Self::Kernel { weights, convolve, .. } => {
+            Self::Kernel {
+                weights, convolve, ..
+            } => {
                 let way = if *convolve { "convolution" } else { "correlation" };
                 write!(f, "{name} {} × {} ({way})", weights.nrows(), weights.ncols())
             }
@@ -111,7 +166,9 @@ impl fmt::Display for Step {
             }
             Self::Emphasis { sigma, .. } => write!(f, "{name} sigma {sigma}"),
             Self::Equalize | Self::Integral => f.write_str(name),
-            Self::Pool { kind, size, stride, .. } => {
+            Self::Pool {
+                kind, size, stride, ..
+            } => {
                 let kind = format!("{kind:?}").to_lowercase();
                 write!(f, "{name} {kind} {size} × {size}, stride {stride}")
             }

@@ -22,8 +22,13 @@ pub(super) fn predict(args: &Args, network: &mut Network, out: &Output) -> Outco
         collect(input, 0, &mut files)?;
     }
     let task = network.task().clone();
-    let header = std::iter::once("file".to_string()).chain(answer_header(&task)).collect();
-    let mut predicted = Predicted { header, ..Predicted::default() };
+    let header = std::iter::once("file".to_string())
+        .chain(answer_header(&task))
+        .collect();
+    let mut predicted = Predicted {
+        header,
+        ..Predicted::default()
+    };
     for chunk in files.chunks(BATCH) {
         let mut names = Vec::new();
         let mut samples: Vec<Raw> = Vec::new();
@@ -41,11 +46,15 @@ pub(super) fn predict(args: &Args, network: &mut Network, out: &Output) -> Outco
             continue;
         }
         for (name, values) in names.into_iter().zip(infer(network, &samples)?) {
-            predicted.lines.push(line(&task, &name, &values, args.top as usize));
+            predicted
+                .lines
+                .push(line(&task, &name, &values, args.top as usize));
             let mut object = Map::from_iter([("file".to_string(), json!(name))]);
             object.extend(answer_object(&task, &values));
             predicted.objects.push(Value::Object(object));
-            predicted.rows.push([vec![name], answer_cells(&task, &values)].concat());
+            predicted
+                .rows
+                .push([vec![name], answer_cells(&task, &values)].concat());
         }
     }
     if predicted.rows.is_empty() {
@@ -85,12 +94,20 @@ fn line(task: &Task, name: &str, values: &[f32], top: usize) -> String {
             let mut ranked: Vec<(usize, f32)> = values.iter().copied().enumerate().collect();
             ranked.sort_by(|a, b| b.1.total_cmp(&a.1));
             let class = |&(k, p): &(usize, f32)| {
-                format!("{} {}", classes.get(k).map_or("?", String::as_str), percent(f64::from(p)))
+                format!(
+                    "{} {}",
+                    classes.get(k).map_or("?", String::as_str),
+                    percent(f64::from(p))
+                )
             };
             ranked.iter().take(top).map(class).collect::<Vec<_>>().join(", ")
         }
         Task::MultiLabel { classes } => super::labels(classes, values).join(", "),
-        Task::Regression { .. } => values.iter().map(|&v| number(f64::from(v))).collect::<Vec<_>>().join(", "),
+        Task::Regression { .. } => values
+            .iter()
+            .map(|&v| number(f64::from(v)))
+            .collect::<Vec<_>>()
+            .join(", "),
     };
     format!("{name}  {told}")
 }

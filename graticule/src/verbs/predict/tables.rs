@@ -17,14 +17,22 @@ pub(super) fn predict(args: &Args, network: &mut Network) -> Outcome<Predicted> 
     let mut own: Option<Vec<String>> = None;
     for input in &args.inputs {
         if input.is_dir() {
-            return Err(Failure::new("is a folder; this network reads tables").at(input.display()).help("give a CSV file"));
+            return Err(Failure::new("is a folder; this network reads tables")
+                .at(input.display())
+                .help("give a CSV file"));
         }
         let mut reader = TableReader::open(input, &columns)?;
         let headers = reader.headers().to_vec();
         let first = own.get_or_insert_with(|| headers.clone());
         if *first != headers {
-            let cause = format!("the columns are {}; those of the first table are {}", headers.join(", "), first.join(", "));
-            return Err(Failure::new(cause).at(input.display()).help("predict tables of different columns one at a time"));
+            let cause = format!(
+                "the columns are {}; those of the first table are {}",
+                headers.join(", "),
+                first.join(", ")
+            );
+            return Err(Failure::new(cause)
+                .at(input.display())
+                .help("predict tables of different columns one at a time"));
         }
         loop {
             let rows: Vec<TableRow> = reader.by_ref().take(BATCH).collect::<Result<_, DataError>>()?;
@@ -44,13 +52,20 @@ pub(super) fn predict(args: &Args, network: &mut Network) -> Outcome<Predicted> 
 
 fn add(predicted: &mut Predicted, network: &mut Network, headers: &[String], rows: Vec<TableRow>) -> Outcome {
     let task = network.task().clone();
-    let (samples, cells): (Vec<Raw>, Vec<Vec<String>>) = rows.into_iter().map(|row| (row.raw, row.cells)).unzip();
+    let (samples, cells): (Vec<Raw>, Vec<Vec<String>>) =
+        rows.into_iter().map(|row| (row.raw, row.cells)).unzip();
     for (cells, values) in cells.into_iter().zip(infer(network, &samples)?) {
-        let given: Map<String, Value> = headers.iter().cloned().zip(cells.iter().map(|cell| json!(cell))).collect();
+        let given: Map<String, Value> = headers
+            .iter()
+            .cloned()
+            .zip(cells.iter().map(|cell| json!(cell)))
+            .collect();
         let mut object = Map::from_iter([("row".to_string(), Value::Object(given))]);
         object.extend(answer_object(&task, &values));
         predicted.objects.push(Value::Object(object));
-        predicted.rows.push([cells, answer_cells(&task, &values)].concat());
+        predicted
+            .rows
+            .push([cells, answer_cells(&task, &values)].concat());
     }
     Ok(())
 }

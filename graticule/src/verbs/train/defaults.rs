@@ -24,7 +24,11 @@ const CHARACTERS: std::ops::RangeInclusive<usize> = 24..=40;
 pub fn for_data(dataset: &Dataset, model: Option<&str>) -> Defaults {
     let samples = dataset.splits.train.len().max(1);
     let mut chosen = match dataset.layout() {
-        InputLayout::Image { height, width, channels } => images(height, width, channels, samples),
+        InputLayout::Image {
+            height,
+            width,
+            channels,
+        } => images(height, width, channels, samples),
         InputLayout::Table { .. } => table(samples),
         InputLayout::Vector { .. } => points(samples),
     };
@@ -77,7 +81,11 @@ fn images(height: usize, width: usize, channels: usize, samples: usize) -> Defau
         loader_threads: 1,
         ..Settings::default()
     };
-    Defaults { model, settings, augment }
+    Defaults {
+        model,
+        settings,
+        augment,
+    }
 }
 
 fn table(samples: usize) -> Defaults {
@@ -90,7 +98,11 @@ fn table(samples: usize) -> Defaults {
         loader_threads: 0,
         ..Settings::default()
     };
-    Defaults { model: "mlp", settings, augment: Augment::default() }
+    Defaults {
+        model: "mlp",
+        settings,
+        augment: Augment::default(),
+    }
 }
 
 fn points(samples: usize) -> Defaults {
@@ -103,7 +115,11 @@ fn points(samples: usize) -> Defaults {
         loader_threads: 0,
         ..Settings::default()
     };
-    Defaults { model: "mlp", settings, augment: Augment::default() }
+    Defaults {
+        model: "mlp",
+        settings,
+        augment: Augment::default(),
+    }
 }
 
 fn loss(task: &Task, chosen: &Defaults) -> Loss {
@@ -112,7 +128,10 @@ fn loss(task: &Task, chosen: &Defaults) -> Loss {
             // Pictures from a camera, and those of few pixels, have doubtful classes.
             let doubtful = chosen.augment.flip_vertical || chosen.augment.rotation > 0.0;
             let label_smoothing = if doubtful { 0.1 } else { 0.0 };
-            Loss::CrossEntropy(ClassLoss { label_smoothing, ..ClassLoss::default() })
+            Loss::CrossEntropy(ClassLoss {
+                label_smoothing,
+                ..ClassLoss::default()
+            })
         }
         Task::MultiLabel { .. } => Loss::BinaryCrossEntropy,
         Task::Regression { .. } => Loss::SquaredError,
@@ -146,6 +165,9 @@ mod tests {
         assert_eq!(of("spiral", None).model, "mlp");
         assert_eq!(of("plane", None).settings.loss, Loss::SquaredError);
         assert_eq!(of("and", Some("perceptron")).settings.loss, Loss::Perceptron);
-        assert_eq!(of("xor", Some("logistic")).settings.loss, Loss::BinaryCrossEntropy);
+        assert_eq!(
+            of("xor", Some("logistic")).settings.loss,
+            Loss::BinaryCrossEntropy
+        );
     }
 }

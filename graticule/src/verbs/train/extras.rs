@@ -32,13 +32,24 @@ impl Observer for Listening<'_> {
 pub fn search_rate(plan: &Plan, out: &Output) -> Outcome<LrCurve> {
     out.note("looking for a learning rate …");
     let (mut trainer, run) = plan.start(plan.network()?, &plan.file.settings, &plan.dataset.splits.train)?;
-    Ok(find_learning_rate(&mut trainer, &run.train, &LrSearch::default())?)
+    Ok(find_learning_rate(
+        &mut trainer,
+        &run.train,
+        &LrSearch::default(),
+    )?)
 }
 
 /// Trains with each optimizer at its own usual learning rate, from the same weights over the same batches.
-pub fn race(plan: &Plan, optimizers: &[Optimizer], interrupt: &Interrupt, out: &Output) -> Outcome<Option<Race>> {
+pub fn race(
+    plan: &Plan,
+    optimizers: &[Optimizer],
+    interrupt: &Interrupt,
+    out: &Output,
+) -> Outcome<Option<Race>> {
     let batches = plan.file.samples.train.div_ceil(plan.file.settings.batch).max(1);
-    let epochs = RACE_EPOCHS.max(RACE_STEPS.div_ceil(batches)).min(plan.file.settings.epochs);
+    let epochs = RACE_EPOCHS
+        .max(RACE_STEPS.div_ceil(batches))
+        .min(plan.file.settings.epochs);
     let mut runners = Vec::new();
     for &optimizer in optimizers {
         let learning_rate = optimizer.default_learning_rate();
@@ -53,7 +64,10 @@ pub fn race(plan: &Plan, optimizers: &[Optimizer], interrupt: &Interrupt, out: &
         let name = format!("{}, {}", title(&optimizer), number(learning_rate));
         out.note(format!("race: {name}"));
         let (mut trainer, run) = plan.start(plan.network()?, &settings, &plan.dataset.splits.train)?;
-        let mut losses = Losses { losses: Vec::new(), interrupt };
+        let mut losses = Losses {
+            losses: Vec::new(),
+            interrupt,
+        };
         match fit(&mut trainer, &run, None, &mut losses) {
             Ok(outcome) if outcome.ending == Ending::Interrupted => return Ok(None),
             Ok(_) | Err(TrainError::NotFinite { .. }) => runners.push((name, losses.losses)),
@@ -65,7 +79,9 @@ pub fn race(plan: &Plan, optimizers: &[Optimizer], interrupt: &Interrupt, out: &
 
 fn title(optimizer: &Optimizer) -> String {
     match optimizer.rule {
-        Rule::Sgd { momentum, .. } if momentum > 0.0 => format!("{} with momentum {momentum}", optimizer.name()),
+        Rule::Sgd { momentum, .. } if momentum > 0.0 => {
+            format!("{} with momentum {momentum}", optimizer.name())
+        }
         _ => optimizer.name().to_string(),
     }
 }
@@ -96,7 +112,11 @@ pub fn data_sizes(plan: &Plan, interrupt: &Interrupt, out: &Output) -> Outcome<O
         // Samples may stand in the order of their classes, so that every so-many-th is taken.
         let indices: Vec<usize> = (0..count).map(|k| all[k * all.len() / count]).collect();
         let epochs = (plan.file.settings.epochs as f64 / share).round() as usize;
-        let settings = Settings { epochs, patience: None, ..plan.file.settings.clone() };
+        let settings = Settings {
+            epochs,
+            patience: None,
+            ..plan.file.settings.clone()
+        };
         out.note(format!("data size: {} training samples", thousands(count)));
         let (mut trainer, run) = plan.start(plan.network()?, &settings, &indices)?;
         let outcome = fit(&mut trainer, &run, None, &mut Listening(interrupt))?;
@@ -105,8 +125,15 @@ pub fn data_sizes(plan: &Plan, interrupt: &Interrupt, out: &Output) -> Outcome<O
         }
         points.push((count, score(plan, trainer)?));
     }
-    let what = if plan.dataset.task.classes().is_some() { "accuracy" } else { "R²" };
-    Ok(Some(DataSizes { score: format!("{} {what}", role.name()), points }))
+    let what = if plan.dataset.task.classes().is_some() {
+        "accuracy"
+    } else {
+        "R²"
+    };
+    Ok(Some(DataSizes {
+        score: format!("{} {what}", role.name()),
+        points,
+    }))
 }
 
 fn score(plan: &Plan, trainer: Trainer) -> Outcome<f64> {
@@ -114,7 +141,9 @@ fn score(plan: &Plan, trainer: Trainer) -> Outcome<f64> {
     let evaluation = evaluate(
         &mut network,
         &plan.dataset,
-        part(&plan.dataset, final_role(&plan.dataset)), plan.file.settings.loader_threads)?;
+        part(&plan.dataset, final_role(&plan.dataset)),
+        plan.file.settings.loader_threads,
+    )?;
     Ok(match evaluation.metrics {
         Metrics::Classification { scores, .. } => scores.accuracy,
         Metrics::MultiLabel { scores, .. } => scores.accuracy,

@@ -32,7 +32,11 @@ struct Told<'a> {
 
 /// Evaluates, reports and says so.
 pub fn finish(session: &Session, done: Done) -> Outcome {
-    let Done { mut trainer, run, outcome } = done;
+    let Done {
+        mut trainer,
+        run,
+        outcome,
+    } = done;
     let plan = session.plan;
     let health = match run.train.epoch(0).next() {
         Some(batch) if session.report => trainer.diagnose(&batch?)?,
@@ -42,7 +46,12 @@ pub fn finish(session: &Session, done: Done) -> Outcome {
     drop((trainer, run));
     let mut network = Network::load(&plan.engine, &session.folder.best_path())?;
     let role = final_role(&plan.dataset);
-    let evaluation = evaluate(&mut network, &plan.dataset, part(&plan.dataset, role), plan.file.settings.loader_threads)?;
+    let evaluation = evaluate(
+        &mut network,
+        &plan.dataset,
+        part(&plan.dataset, role),
+        plan.file.settings.loader_threads,
+    )?;
     let report = match session.report {
         true => Some(write_report(session, &outcome, &evaluation, network, &health)?),
         false => None,
@@ -82,7 +91,9 @@ fn write_report(
 
 /// The work on request; what Ctrl-C cuts off is left out, since the run itself is done.
 fn requested(session: &Session) -> Outcome<Extras> {
-    let Session { plan, interrupt, out, .. } = session;
+    let Session {
+        plan, interrupt, out, ..
+    } = session;
     let race = match session.race {
         [] => None,
         optimizers => extras::race(plan, optimizers, interrupt, out)?,
@@ -91,10 +102,19 @@ fn requested(session: &Session) -> Outcome<Extras> {
         true => extras::data_sizes(plan, interrupt, out)?,
         false => None,
     };
-    Ok(Extras { rates: session.rates.clone(), race, sizes })
+    Ok(Extras {
+        rates: session.rates.clone(),
+        race,
+        sizes,
+    })
 }
 
-fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, report: Option<PathBuf>) -> Outcome {
+fn tell(
+    session: &Session,
+    outcome: &train::Outcome,
+    evaluation: &Evaluation,
+    report: Option<PathBuf>,
+) -> Outcome {
     let out = session.out;
     let (ending, epochs) = (outcome.ending, outcome.history.len());
     let how = match ending {
@@ -103,9 +123,16 @@ fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, re
     };
     let role = evaluation.part;
     let seconds = outcome.elapsed.as_secs_f64();
-    let mut lines = vec![format!("{how} after {epochs} epochs in {}; best epoch {}", duration(seconds), outcome.best_epoch)];
+    let mut lines = vec![format!(
+        "{how} after {epochs} epochs in {}; best epoch {}",
+        duration(seconds),
+        outcome.best_epoch
+    )];
     let told = evaluation.metrics.told();
-    lines.extend(told.iter().map(|(name, value)| format!("{role} {name:<15} {value}")));
+    lines.extend(
+        told.iter()
+            .map(|(name, value)| format!("{role} {name:<15} {value}")),
+    );
     lines.push(format!("model  {}", session.folder.best_path().display()));
     lines.extend(report.as_ref().map(|path| format!("report {}", path.display())));
     for line in &lines {

@@ -83,12 +83,23 @@ pub enum Augmentation {
 
 /// Changes for photographs: left and right may be exchanged, up and down not.
 pub fn photo() -> Augment {
-    Augment { flip_horizontal: true, shift: 0.06, brightness: 0.1, contrast: 0.1, ..Augment::default() }
+    Augment {
+        flip_horizontal: true,
+        shift: 0.06,
+        brightness: 0.1,
+        contrast: 0.1,
+        ..Augment::default()
+    }
 }
 
 /// Changes for pictures from above, which have no up: flips and quarter turns.
 pub fn aerial(square: bool) -> Augment {
-    Augment { flip_horizontal: true, flip_vertical: true, quarter_turns: square, ..Augment::default() }
+    Augment {
+        flip_horizontal: true,
+        flip_vertical: true,
+        quarter_turns: square,
+        ..Augment::default()
+    }
 }
 
 fn augmentation(text: &str) -> Result<Augmentation, String> {
@@ -100,7 +111,9 @@ fn augmentation(text: &str) -> Result<Augmentation, String> {
         "aerial" => these(aerial(true)),
         list => {
             let mut augment = Augment::default();
-            list.split(',').map(str::trim).try_for_each(|item| add(&mut augment, item))?;
+            list.split(',')
+                .map(str::trim)
+                .try_for_each(|item| add(&mut augment, item))?;
             these(augment)
         }
     }
@@ -108,10 +121,14 @@ fn augmentation(text: &str) -> Result<Augmentation, String> {
 
 /// Adds one item of a list, such as `flip` or `shift:0.1`.
 fn add(augment: &mut Augment, item: &str) -> Result<(), String> {
-    let (name, value) = item.split_once(':').map_or((item, None), |(name, value)| (name, Some(value)));
+    let (name, value) = item
+        .split_once(':')
+        .map_or((item, None), |(name, value)| (name, Some(value)));
     let number = |default: f32| match value {
         None => Ok(default),
-        Some(text) => text.parse::<f32>().map_err(|_| format!("`{item}`: `{text}` is not a number")),
+        Some(text) => text
+            .parse::<f32>()
+            .map_err(|_| format!("`{item}`: `{text}` is not a number")),
     };
     match name {
         "flip" => augment.flip_horizontal = true,
@@ -172,7 +189,9 @@ mod tests {
 
     #[test]
     fn augmentation_is_read_as_a_word_or_a_list() {
-        let Ok(Augmentation::These(list)) = augmentation("flip, turns, shift:0.2, mixup") else { panic!("a list") };
+        let Ok(Augmentation::These(list)) = augmentation("flip, turns, shift:0.2, mixup") else {
+            panic!("a list")
+        };
         assert!(list.flip_horizontal && list.quarter_turns && !list.flip_vertical);
         assert_eq!((list.shift, list.mixup), (0.2, 0.2));
         assert_eq!(augmentation("default"), Ok(Augmentation::Default));

@@ -129,11 +129,20 @@ impl<'a> Watch<'a> {
     }
 
     fn score(&self, value: f64) -> String {
-        if self.facts.regression { format!("R² {value:.4}") } else { format!("accuracy {}", percent(value)) }
+        if self.facts.regression {
+            format!("R² {value:.4}")
+        } else {
+            format!("accuracy {}", percent(value))
+        }
     }
 
     fn epoch_line(&self, record: &EpochRecord) -> String {
-        let mut line = format!("epoch {:>3}/{}  loss {}", record.epoch, self.facts.epochs, number(record.train_loss));
+        let mut line = format!(
+            "epoch {:>3}/{}  loss {}",
+            record.epoch,
+            self.facts.epochs,
+            number(record.train_loss)
+        );
         if let Some(loss) = record.validation_loss {
             line += &format!("  validation loss {}", number(loss));
         }
@@ -142,7 +151,11 @@ impl<'a> Watch<'a> {
             (None, Some(score)) => line += &format!("  {}", self.score(score)),
             (None, None) => {}
         }
-        format!("{line}  {}{}", duration(record.seconds), if record.best { "  best" } else { "" })
+        format!(
+            "{line}  {}{}",
+            duration(record.seconds),
+            if record.best { "  best" } else { "" }
+        )
     }
 
     fn write(&mut self, record: &EpochRecord, line: &str) -> Result<(), RunFolderError> {
@@ -151,8 +164,14 @@ impl<'a> Watch<'a> {
         let now = wall_time();
         for (name, value) in numbers.iter().filter(|(name, _)| *name != "step") {
             // `loss/train`, `loss/validation`: TensorBoard draws one group side by side.
-            let tag = name.split_once('_').map_or((*name).to_string(), |(role, what)| format!("{what}/{role}"));
-            let tag = if *name == "learning_rate" { "learning_rate".to_string() } else { tag };
+            let tag = name
+                .split_once('_')
+                .map_or((*name).to_string(), |(role, what)| format!("{what}/{role}"));
+            let tag = if *name == "learning_rate" {
+                "learning_rate".to_string()
+            } else {
+                tag
+            };
             self.events.scalar(&tag, record.step, *value, now)?;
         }
         self.events.flush()?;
@@ -162,7 +181,11 @@ impl<'a> Watch<'a> {
 
 /// A record as named numbers; the seconds stay out, which a resumed run could not repeat.
 fn numbers(record: &EpochRecord, regression: bool) -> Vec<(&'static str, f64)> {
-    let score = if regression { "validation_r2" } else { "validation_accuracy" };
+    let score = if regression {
+        "validation_r2"
+    } else {
+        "validation_accuracy"
+    };
     let all = [
         ("step", Some(record.step as f64)),
         ("learning_rate", Some(f64::from(record.learning_rate))),
@@ -171,7 +194,9 @@ fn numbers(record: &EpochRecord, regression: bool) -> Vec<(&'static str, f64)> {
         ("validation_loss", record.validation_loss),
         (score, record.validation_score),
     ];
-    all.into_iter().filter_map(|(name, value)| Some((name, value?))).collect()
+    all.into_iter()
+        .filter_map(|(name, value)| Some((name, value?)))
+        .collect()
 }
 
 impl Observer for Watch<'_> {
@@ -200,7 +225,12 @@ impl Observer for Watch<'_> {
             }
         } else if self.told.elapsed() > QUIET_FOR {
             let (batch, batches) = report.batch;
-            self.out.note(format!("epoch {:>3}/{}  batch {batch}/{batches}  {}", report.epoch, self.facts.epochs, state()));
+            self.out.note(format!(
+                "epoch {:>3}/{}  batch {batch}/{batches}  {}",
+                report.epoch,
+                self.facts.epochs,
+                state()
+            ));
             self.told = Instant::now();
         }
     }
@@ -226,10 +256,15 @@ impl Observer for Watch<'_> {
 
 fn bar() -> ProgressBar {
     let style = ProgressStyle::with_template("{prefix} [{bar:30}] {percent}%  {msg}");
-    let style = style.map_or_else(|_| ProgressStyle::default_bar(), |style| style.progress_chars("=> "));
+    let style = style.map_or_else(
+        |_| ProgressStyle::default_bar(),
+        |style| style.progress_chars("=> "),
+    );
     ProgressBar::new(1).with_style(style)
 }
 
 fn wall_time() -> f64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0.0, |since| since.as_secs_f64())
+    SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .map_or(0.0, |since| since.as_secs_f64())
 }

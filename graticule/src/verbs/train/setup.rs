@@ -51,8 +51,16 @@ impl Plan {
         let file = RunFile {
             graticule: env!("CARGO_PKG_VERSION").into(),
             source: lasting_name(source),
-            model: choices.layers.clone().or(choices.model.clone()).unwrap_or(defaults.model.into()),
-            reading: SourceArgs { seed: Some(seed), ..args.reading.clone() }.absolute(),
+            model: choices
+                .layers
+                .clone()
+                .or(choices.model.clone())
+                .unwrap_or(defaults.model.into()),
+            reading: SourceArgs {
+                seed: Some(seed),
+                ..args.reading.clone()
+            }
+            .absolute(),
             samples: Samples::of(&dataset),
             augment: match &choices.augment {
                 None | Some(Augmentation::Default) => defaults.augment.clone(),
@@ -64,7 +72,13 @@ impl Plan {
         let outputs = check_loss(&file.settings.loss, &dataset.task)?;
         let model = build(choices, defaults.model, &preprocess.input_shape(), outputs)?;
         file.augment.check(&preprocess.input_shape()).at("--augment")?;
-        Ok(Self { dataset, preprocess, model, file, engine })
+        Ok(Self {
+            dataset,
+            preprocess,
+            model,
+            file,
+            engine,
+        })
     }
 
     /// The plan of a run that goes on.
@@ -72,18 +86,38 @@ impl Plan {
         let dataset = file.reading.open(&file.source)?;
         let found = Samples::of(&dataset);
         if found != file.samples {
-            let count = |s: Samples| format!("{} train, {} validation, {} test samples", s.train, s.validation, s.test);
-            return Err(Failure::new(format!("found {}; the run began with {}", count(found), count(file.samples)))
-                .at(&file.source)
-                .help("put the data back as they were, or start a new run"));
+            let count = |s: Samples| {
+                format!(
+                    "{} train, {} validation, {} test samples",
+                    s.train, s.validation, s.test
+                )
+            };
+            return Err(Failure::new(format!(
+                "found {}; the run began with {}",
+                count(found),
+                count(file.samples)
+            ))
+            .at(&file.source)
+            .help("put the data back as they were, or start a new run"));
         }
         let (model, preprocess) = (network.model().clone(), network.preprocess().clone());
-        Ok(Self { dataset, preprocess, model, file, engine: network.engine().clone() })
+        Ok(Self {
+            dataset,
+            preprocess,
+            model,
+            file,
+            engine: network.engine().clone(),
+        })
     }
 
     /// A network with fresh parameters.
     pub fn network(&self) -> Outcome<Network> {
-        Ok(Network::new(&self.engine, self.model.clone(), self.preprocess.clone(), self.file.settings.seed)?)
+        Ok(Network::new(
+            &self.engine,
+            self.model.clone(),
+            self.preprocess.clone(),
+            self.file.settings.seed,
+        )?)
     }
 
     /// A trainer of `network` and the loaders of its run. Nothing is kept on disk unless files are added.
@@ -91,13 +125,24 @@ impl Plan {
         let train = self.training_loader(settings, indices)?;
         let held_out = &self.dataset.splits.validation;
         let validate = !held_out.is_empty() && !settings.overfit_one_batch;
-        let options = LoaderOptions { batch: settings.batch.max(32), threads: settings.loader_threads, ..LoaderOptions::default() };
+        let options = LoaderOptions {
+            batch: settings.batch.max(32),
+            threads: settings.loader_threads,
+            ..LoaderOptions::default()
+        };
         let validation = match validate {
             true => Some(Loader::new(&self.dataset, held_out, &self.preprocess, options)?),
             false => None,
         };
         let trainer = Trainer::new(network, settings.clone(), train.target_kind(), train.batches())?;
-        Ok((trainer, Run { train, validation, files: None }))
+        Ok((
+            trainer,
+            Run {
+                train,
+                validation,
+                files: None,
+            },
+        ))
     }
 
     /// Shuffled, augmented batches of some samples.
@@ -138,7 +183,10 @@ fn settings(choices: &Choices, defaults: &Defaults, seed: u64) -> Outcome<Settin
     if let Some(decay) = choices.weight_decay {
         settings.optimizer = settings.optimizer.weight_decay(decay);
     }
-    settings.penalty = Penalty { l1: choices.l1.unwrap_or(0.0) as f32, l2: choices.l2.unwrap_or(0.0) as f32 };
+    settings.penalty = Penalty {
+        l1: choices.l1.unwrap_or(0.0) as f32,
+        l2: choices.l2.unwrap_or(0.0) as f32,
+    };
     settings.clipping = choices.clip;
     settings.patience = choices.patience.map(|epochs| epochs as usize);
     settings.overfit_one_batch = choices.overfit_one_batch;
@@ -153,20 +201,38 @@ fn settings(choices: &Choices, defaults: &Defaults, seed: u64) -> Outcome<Settin
 
 /// Whether the loss fits the task; how many outputs the network needs then.
 fn check_loss(loss: &Loss, task: &Task) -> Outcome<usize> {
-    let for_classes = matches!(loss, Loss::CrossEntropy(_) | Loss::BinaryCrossEntropy | Loss::Perceptron);
+    let for_classes = matches!(
+        loss,
+        Loss::CrossEntropy(_) | Loss::BinaryCrossEntropy | Loss::Perceptron
+    );
     let numbers = matches!(task, Task::Regression { .. });
     if for_classes == numbers {
         let (kind, remedy) = match numbers {
-            true => ("numbers", "squared_error, absolute_error or huber; or set --task classification"),
-            false => ("classes", "cross_entropy, binary_cross_entropy or perceptron; or set --task regression"),
+            true => (
+                "numbers",
+                "squared_error, absolute_error or huber; or set --task classification",
+            ),
+            false => (
+                "classes",
+                "cross_entropy, binary_cross_entropy or perceptron; or set --task regression",
+            ),
         };
-        return Err(Failure::usage(format!("this loss does not fit targets that are {kind}")).at("--loss").help(format!("take {remedy}")));
+        return Err(
+            Failure::usage(format!("this loss does not fit targets that are {kind}"))
+                .at("--loss")
+                .help(format!("take {remedy}")),
+        );
     }
     let labels = matches!(task, Task::MultiLabel { .. });
     if labels && matches!(loss, Loss::CrossEntropy(_)) {
-        return Err(Failure::usage("samples with several labels need a loss for each label").at("--loss").help("take binary_cross_entropy"));
+        return Err(
+            Failure::usage("samples with several labels need a loss for each label")
+                .at("--loss")
+                .help("take binary_cross_entropy"),
+        );
     }
-    let one_unit = !labels && task.outputs() == 2 && matches!(loss, Loss::BinaryCrossEntropy | Loss::Perceptron);
+    let one_unit =
+        !labels && task.outputs() == 2 && matches!(loss, Loss::BinaryCrossEntropy | Loss::Perceptron);
     Ok(if one_unit { 1 } else { task.outputs() })
 }
 
@@ -180,7 +246,11 @@ fn build(choices: &Choices, default: &str, input: &[usize], outputs: usize) -> O
     if path.extension().is_some_and(|e| e == "toml") || path.is_file() {
         let size = std::fs::metadata(path).at(path.display()).at("--model")?.len();
         if size > text::MAX_TEXT as u64 {
-            let cause = format!("{} has {size} bytes; a model in TOML has at most {}", path.display(), text::MAX_TEXT);
+            let cause = format!(
+                "{} has {size} bytes; a model in TOML has at most {}",
+                path.display(),
+                text::MAX_TEXT
+            );
             return Err(wrong("--model")(cause));
         }
         let written = std::fs::read_to_string(path).at(path.display())?;
