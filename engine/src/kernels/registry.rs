@@ -104,6 +104,12 @@ pub fn build(
         Op::LocallyConnected2dInputGradient(op) => locally::input_gradient(context, op.layer, &shapes)?,
         Op::LocallyConnected2dWeightGradient(op) => locally::weight_gradient(context, op.layer, &shapes)?,
         Op::DropoutMask(op) => dropout::mask(context, *op, output),
-        _ => reference::build(op, &shapes, output),
+        // Training and inference replace these two before a program is made; what runs them as they are
+        // gets their plain definition.
+        Op::BatchNorm(_) | Op::Dropout(_) => reference::build(op, &shapes, output),
+        // Leaves have storage and no kernel, and a reshape is another name of its operand.
+        Op::Input(_) | Op::Parameter(_) | Op::Constant(_) | Op::Reshape(_) => {
+            reference::build(op, &shapes, output)
+        }
     })
 }
