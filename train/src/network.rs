@@ -81,6 +81,12 @@ impl Network {
         })?;
         let mut network = Self::new(engine, file.model()?, preprocess, 0)?;
         for tensor in &file.tensors {
+            if let Some(bad) = tensor.values.iter().find(|v| !v.is_finite()) {
+                let (path, name) = (path.display(), &tensor.name);
+                let message =
+                    format!("{path}: `{name}` holds {bad}; expected finite numbers: use an older file");
+                return Err(TrainError::Setting(message));
+            }
             network.parameters.set(&tensor.name, &tensor.values)?;
         }
         Ok(network)

@@ -247,3 +247,19 @@ fn s23_the_debugging_report_covers_every_layer() {
         "looking changed the network"
     );
 }
+
+#[test]
+fn a_model_file_with_a_nan_in_it_is_refused_by_name() {
+    let engine = Engine::new(1);
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.safetensors");
+    let (trainer, _) = trainer(&engine, &settings(1), None);
+    let mut file = trainer.network.to_file().unwrap();
+    file.tensors[0].values[3] = f32::NAN;
+    file.write(&path).unwrap();
+    let message = Network::load(&engine, &path).err().unwrap().to_string();
+    assert!(
+        message.contains(&file.tensors[0].name) && message.contains("NaN"),
+        "{message}"
+    );
+}
