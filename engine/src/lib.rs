@@ -17,4 +17,4 @@ pub use kernels::Isa;
 pub use parameters::{Entry, Layout, Parameters};
 pub use plan::Epilogue;
 pub use program::{Engine, Program, Request, StepInfo};
-pub use workers::{Buffer, Pool};
+pub use workers::{Buffer, Pool, PoolTimes};

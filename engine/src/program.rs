@@ -119,6 +119,8 @@ pub struct StepInfo {
     pub symbol: Symbol,
     /// Its arithmetic.
     pub arithmetic: Cost,
+    /// Bytes of its operands and of its result: what it must at least move to and fro.
+    pub bytes: usize,
     /// Seconds it took.
     pub seconds: f64,
 }
@@ -279,6 +281,8 @@ impl Program {
                 op: step.op,
                 symbol: step.symbol.clone(),
                 arithmetic: step.arithmetic,
+                bytes: 4
+                    * (step.output.elements + step.operands.iter().map(|o| o.slot.elements).sum::<usize>()),
                 seconds,
             }
         };

@@ -6,4 +6,4 @@ mod pool;
 
 pub use buffer::Buffer;
 pub(crate) use execute::{Memory, execute};
-pub use pool::Pool;
+pub use pool::{Pool, PoolTimes};

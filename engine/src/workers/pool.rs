@@ -3,6 +3,7 @@
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{self, JoinHandle, Thread};
+use std::time::Instant;
 
 /// Iterations that a worker spins for the next job before it parks (some tens of microseconds).
 const SPINS: u32 = 2_000;
@@ -18,6 +19,24 @@ pub struct Pool {
     threads: Vec<Thread>,
     /// One job at a time.
     turn: Mutex<()>,
+    meter: Meter,
+}
+
+/// Nanoseconds of all jobs since the meter was started; nothing is counted while it is off.
+#[derive(Default)]
+struct Meter {
+    on: AtomicBool,
+    wall: AtomicU64,
+    busy: Vec<AtomicU64>,
+}
+
+/// How the time of a team's jobs was spent, see [`Pool::metered`].
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct PoolTimes {
+    /// Seconds from the start of each job to its end on the slowest worker, added up over the jobs.
+    pub wall: f64,
+    /// Seconds that each worker computed; what is missing to `wall` it woke up late or waited for others.
+    pub busy: Vec<f64>,
 }
 
 struct Shared {
@@ -56,11 +75,16 @@ impl Pool {
             })
             .collect();
         let threads = handles.iter().map(|h| h.thread().clone()).collect();
+        let busy = (0..=handles.len()).map(|_| AtomicU64::new(0)).collect();
         Self {
             shared,
             handles,
             threads,
             turn: Mutex::new(()),
+            meter: Meter {
+                busy,
+                ..Meter::default()
+            },
         }
     }
 
@@ -69,11 +93,45 @@ impl Pool {
         self.handles.len() + 1
     }
 
+    /// Calls `work` and says how the jobs in it were spent. What `work` does outside of jobs, and jobs of
+    /// a team of one, count nowhere. Reading the clock costs some tens of nanoseconds a job.
+    pub fn metered<T>(&self, work: impl FnOnce() -> T) -> (T, PoolTimes) {
+        let Meter { on, wall, busy } = &self.meter;
+        for counter in busy.iter().chain([wall]) {
+            counter.store(0, Ordering::Relaxed);
+        }
+        on.store(true, Ordering::Relaxed);
+        let result = work();
+        on.store(false, Ordering::Relaxed);
+        let seconds = |counter: &AtomicU64| counter.load(Ordering::Relaxed) as f64 / 1e9;
+        let busy = busy.iter().map(seconds).collect();
+        (
+            result,
+            PoolTimes {
+                wall: seconds(wall),
+                busy,
+            },
+        )
+    }
+
     /// Calls `job(worker)` once on each worker and returns when all are done.
     ///
     /// # Panics
     /// When the job panics on any worker.
     pub fn run(&self, job: &Job<'_>) {
+        if self.handles.is_empty() || !self.meter.on.load(Ordering::Relaxed) {
+            return self.start(job);
+        }
+        let started = Instant::now();
+        self.start(&|worker| {
+            let started = Instant::now();
+            job(worker);
+            add(&self.meter.busy[worker], started);
+        });
+        add(&self.meter.wall, started);
+    }
+
+    fn start(&self, job: &Job<'_>) {
         if self.handles.is_empty() {
             return job(0);
         }
@@ -95,6 +153,10 @@ impl Pool {
             "a worker thread panicked"
         );
     }
+}
+
+fn add(counter: &AtomicU64, since: Instant) {
+    counter.fetch_add(since.elapsed().as_nanos() as u64, Ordering::Relaxed);
 }
 
 /// Waits for the workers when dropped, so that a panic of the caller's part cannot free the job.
@@ -168,6 +230,22 @@ mod tests {
             }
             assert!(calls.iter().all(|c| c.load(Ordering::Relaxed) == 200));
         }
+    }
+
+    #[test]
+    fn the_meter_tells_work_from_waiting() {
+        let pool = Pool::new(2);
+        let pause = |worker: usize| {
+            thread::sleep(std::time::Duration::from_millis(if worker == 0 { 30 } else { 5 }));
+        };
+        let (_, times) = pool.metered(|| pool.run(&pause));
+        assert!(times.wall >= times.busy[0] && times.busy[0] >= 0.03, "{times:?}");
+        assert!(
+            times.busy[1] >= 0.005 && times.busy[1] < times.busy[0],
+            "{times:?}"
+        );
+        pool.run(&pause);
+        assert_eq!(pool.metered(|| ()).1.busy, [0.0, 0.0]);
     }
 
     #[test]

@@ -35,6 +35,8 @@ pub struct PartTime {
     pub pass: Pass,
     /// Its arithmetic for the whole batch.
     pub cost: Cost,
+    /// Bytes of its operands and of its result.
+    pub bytes: usize,
     /// Seconds it took.
     pub seconds: f64,
 }
@@ -69,6 +71,7 @@ impl PartTime {
             op: step.op,
             pass,
             cost: step.arithmetic,
+            bytes: step.bytes,
             seconds: step.seconds,
         }
     }
@@ -160,6 +163,11 @@ mod tests {
             assert_eq!(macs("conv2d_2", pass), expected, "{pass:?}");
         }
         assert_eq!(macs("dense", Pass::Forward), 64 * 64 * 10);
+        let convolution = |p: &&PartTime| p.layer == "conv2d_2" && p.pass == Pass::Forward && p.cost.macs > 0;
+        // The images before and behind it; weights and bias come on top.
+        let images = 64 * 4 * 4 * (64 + 64) * 4;
+        let moved = profile.parts.iter().find(convolution).unwrap().bytes;
+        assert!((images..images + 2 * 4 * 9 * 64 * 64).contains(&moved), "{moved}");
         assert!(
             profile
                 .parts

@@ -310,6 +310,7 @@ mod tests {
                 macs: flops / 2,
                 flops,
             },
+            bytes: 0,
             seconds,
         };
         let parts = [
