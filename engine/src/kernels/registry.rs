@@ -8,7 +8,7 @@ use super::{
     locally, matmul, movement, norm, pad, pool, reduce, reference, resize, softmax,
 };
 use crate::EngineError;
-use crate::plan::Epilogue;
+use crate::plan::{Action, Epilogue};
 
 /// A kernel, and what it wants done with its operands.
 pub struct Built {
@@ -38,33 +38,46 @@ impl Built {
     }
 }
 
-/// The kernel for `op` on operands of these shapes.
+/// The kernel for `action` on operands of these shapes.
 ///
 /// # Errors
 /// When the shapes are not ones that the op takes.
 pub fn build(
     context: &BuildContext,
-    op: &Op,
+    action: &Action,
     epilogue: Epilogue,
     operands: &[OperandInfo],
     output: &Shape,
 ) -> Result<Built, EngineError> {
     let shapes: Vec<&Shape> = operands.iter().map(|o| &o.shape).collect();
+    match action {
+        Action::Graph(op) => graph_op(context, op, epilogue, &shapes, output),
+        Action::Fused(fused) => match *fused {},
+    }
+}
+
+fn graph_op(
+    context: &BuildContext,
+    op: &Op,
+    epilogue: Epilogue,
+    shapes: &[&Shape],
+    output: &Shape,
+) -> Result<Built, EngineError> {
     Ok(match op {
-        Op::Binary(op) => elementwise::binary(context, op.kind, &shapes, output),
+        Op::Binary(op) => elementwise::binary(context, op.kind, shapes, output),
         Op::Unary(op) => elementwise::unary(context, op.kind, output),
         Op::UnaryGradient(op) => elementwise::unary_gradient(context, op.kind, output),
         Op::Affine(op) => elementwise::affine(context, *op, output),
         Op::BroadcastLike(op) => elementwise::broadcast(context, *op, shapes[0], output),
         Op::SumLike(_) => reduce::sum_like(context, shapes[0], output),
         Op::Reduce(op) => reduce::reduce(context, op, shapes[0], output),
-        Op::MatMul(op) => matmul::build(context, *op, epilogue, &shapes)?,
-        Op::Conv2d(op) => conv::forward(context, *op, epilogue, &shapes)?,
-        Op::Conv2dTransposed(op) => conv::transposed(context, *op, &shapes)?,
-        Op::Conv2dWeightGradient(op) => conv::weight_gradient(context, *op, &shapes)?,
+        Op::MatMul(op) => matmul::build(context, *op, epilogue, shapes)?,
+        Op::Conv2d(op) => conv::forward(context, *op, epilogue, shapes)?,
+        Op::Conv2dTransposed(op) => conv::transposed(context, *op, shapes)?,
+        Op::Conv2dWeightGradient(op) => conv::weight_gradient(context, *op, shapes)?,
         Op::Transpose(op) => movement::transpose(context, op, shapes[0], output),
-        Op::Concat(op) => movement::concat(context, op.axis, &shapes, output),
-        Op::ConcatGradient(op) => movement::concat_gradient(context, *op, &shapes, output),
+        Op::Concat(op) => movement::concat(context, op.axis, shapes, output),
+        Op::ConcatGradient(op) => movement::concat_gradient(context, *op, shapes, output),
         Op::Slice(op) => movement::slice(context, *op, shapes[0], output),
         Op::SliceGradient(op) => movement::slice_gradient(context, op.slice, shapes[0], output),
         Op::Pool2d(op) => pool::forward(context, *op, shapes[0], output)?,
@@ -100,16 +113,16 @@ pub fn build(
         Op::CrossEntropyGradient(op) => softmax::cross_entropy_gradient(context, op.cross_entropy, output),
         Op::Gather(_) => gather::forward(context, output),
         Op::GatherGradient(_) => gather::gradient(context, output),
-        Op::LocallyConnected2d(op) => locally::forward(context, *op, &shapes, output)?,
-        Op::LocallyConnected2dInputGradient(op) => locally::input_gradient(context, op.layer, &shapes)?,
-        Op::LocallyConnected2dWeightGradient(op) => locally::weight_gradient(context, op.layer, &shapes)?,
+        Op::LocallyConnected2d(op) => locally::forward(context, *op, shapes, output)?,
+        Op::LocallyConnected2dInputGradient(op) => locally::input_gradient(context, op.layer, shapes)?,
+        Op::LocallyConnected2dWeightGradient(op) => locally::weight_gradient(context, op.layer, shapes)?,
         Op::DropoutMask(op) => dropout::mask(context, *op, output),
         // Training and inference replace these two before a program is made; what runs them as they are
         // gets their plain definition.
-        Op::BatchNorm(_) | Op::Dropout(_) => reference::build(op, &shapes, output),
+        Op::BatchNorm(_) | Op::Dropout(_) => reference::build(op, shapes, output),
         // Leaves have storage and no kernel, and a reshape is another name of its operand.
         Op::Input(_) | Op::Parameter(_) | Op::Constant(_) | Op::Reshape(_) => {
-            reference::build(op, &shapes, output)
+            reference::build(op, shapes, output)
         }
     })
 }

@@ -6,7 +6,7 @@ use graph::Symbol;
 use graph::ops::{Cost, Op};
 
 use super::ir::{Ir, Node};
-use super::{Region, Slot};
+use super::{Action, Region, Slot};
 use crate::kernels::{BuildContext, Built, Kernel, OperandInfo, Pack, Work, build};
 use crate::{EngineError, Layout};
 
@@ -51,7 +51,7 @@ pub(super) fn draft(
         packed: HashMap::new(),
     };
     for (index, node) in ir.nodes.iter().enumerate() {
-        let leaf = matches!(node.op, Op::Input(_) | Op::Parameter(_) | Op::Constant(_));
+        let leaf = node.op.is_leaf();
         if needed[index] && !leaf && node.alias.is_none() {
             drafting.node(ir, index, node, context)?;
         }
@@ -61,7 +61,7 @@ pub(super) fn draft(
 
 fn leaf_or_computed(node: &Node, layout: &Layout) -> Result<Value, EngineError> {
     let elements = node.shape.elements();
-    let Op::Parameter(parameter) = &node.op else {
+    let Action::Graph(Op::Parameter(parameter)) = &node.op else {
         return Ok(Value {
             elements,
             fixed: None,

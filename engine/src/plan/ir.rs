@@ -5,6 +5,7 @@ use std::collections::HashMap;
 use graph::ops::{BinaryKind, Op, UnaryKind};
 use graph::{Binding, Shape, Symbol, topological};
 
+use super::Action;
 use crate::EngineError;
 
 /// What rides in the epilogue of a matrix product or convolution.
@@ -19,7 +20,7 @@ pub struct Epilogue {
 /// A node whose sizes are known.
 #[derive(Debug, Clone)]
 pub(crate) struct Node {
-    pub op: Op,
+    pub op: Action,
     pub epilogue: Epilogue,
     pub inputs: Vec<usize>,
     pub shape: Shape,
@@ -51,7 +52,7 @@ impl Ir {
             };
             let index = *by_content.entry(key).or_insert_with(|| {
                 let alias = alias(symbol.op(), &inputs, &shape, &nodes);
-                let op = symbol.op().clone();
+                let op = Action::Graph(symbol.op().clone());
                 let epilogue = Epilogue::default();
                 nodes.push(Node {
                     op,
@@ -131,15 +132,15 @@ impl Ir {
     fn takes_epilogue(&self, index: usize) -> bool {
         let node = &self.nodes[index];
         match &node.op {
-            Op::MatMul(product) => !product.transpose_a && node.shape.rank() == 2,
-            Op::Conv2d(_) => true,
+            Action::Graph(Op::MatMul(product)) => !product.transpose_a && node.shape.rank() == 2,
+            Action::Graph(Op::Conv2d(_)) => true,
             _ => false,
         }
     }
 
     /// `add(product, bias)` with a bias vector becomes the product with a bias.
     fn try_fuse_bias(&mut self, index: usize) {
-        let Op::Binary(add) = &self.nodes[index].op else {
+        let Action::Graph(Op::Binary(add)) = &self.nodes[index].op else {
             return;
         };
         if add.kind != BinaryKind::Add {
@@ -148,7 +149,7 @@ impl Ir {
         let (product, bias) = (self.nodes[index].inputs[0], self.nodes[index].inputs[1]);
         let vector = self.nodes[bias].shape.rank() == 1
             && self.nodes[bias].shape.elements() == self.nodes[index].shape.last_axis()
-            && matches!(self.nodes[bias].op, Op::Parameter(_));
+            && matches!(self.nodes[bias].op, Action::Graph(Op::Parameter(_)));
         let free = self.takes_epilogue(product) && self.nodes[product].epilogue == Epilogue::default();
         if vector && free && self.nodes[product].alias.is_none() && self.readers(product) == 1 {
             let mut inputs = self.nodes[product].inputs.clone();
@@ -165,7 +166,7 @@ impl Ir {
 
     /// `relu(product)` becomes the product with a ReLU at its end.
     fn try_fuse_relu(&mut self, index: usize) {
-        let Op::Unary(unary) = &self.nodes[index].op else {
+        let Action::Graph(Op::Unary(unary)) = &self.nodes[index].op else {
             return;
         };
         let product = self.nodes[index].inputs[0];

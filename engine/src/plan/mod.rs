@@ -1,5 +1,6 @@
 //! From a graph to a plan: which kernel computes each value, in which stage, and where it lies.
 
+mod action;
 mod draft;
 mod ir;
 mod memory;
@@ -11,6 +12,7 @@ use graph::{Binding, Symbol};
 
 use crate::kernels::{BuildContext, Kernel, Work};
 use crate::{EngineError, Layout};
+pub use action::Action;
 use draft::{Draft, Value, draft};
 pub use ir::Epilogue;
 use ir::Ir;

@@ -99,13 +99,13 @@ impl Placement {
         let (mut inputs, mut constants) = (Vec::new(), Vec::new());
         for (index, node) in ir.nodes.iter().enumerate() {
             let slot = self.slot(index);
-            match &node.op {
-                Op::Input(input) => inputs.push(InputSlot {
+            match node.op.graph() {
+                Some(Op::Input(input)) => inputs.push(InputSlot {
                     name: input.name.clone(),
                     shape: node.shape.clone(),
                     slot,
                 }),
-                Op::Constant(constant) if slot.elements > 0 => {
+                Some(Op::Constant(constant)) if slot.elements > 0 => {
                     let number = |i: usize| constant.values[i % constant.values.len()];
                     constants.push((slot, (0..slot.elements).map(number).collect()));
                 }
