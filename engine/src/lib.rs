@@ -10,10 +10,12 @@ pub mod kernels;
 mod parameters;
 mod plan;
 mod program;
+mod update;
 mod workers;
 
 pub use error::EngineError;
 pub use kernels::Isa;
+pub use kernels::optimizer::{Clip, Descent, Span};
 pub use parameters::{Entry, Layout, Parameters};
 pub use plan::Epilogue;
 pub use program::{Engine, Program, Request, StepInfo};

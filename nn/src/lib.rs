@@ -32,8 +32,8 @@ pub use initialisers::{Distribution, Fans, Initialiser, fill};
 pub use losses::{ClassLoss, Loss};
 pub use model::{Architecture, ArchitectureError, Model, NamedParameter};
 pub use optimizers::{
-    DecayScope, GradientClipping, Optimizer, OptimizerError, Rule, clip_by_value, clip_scale, global_norm,
-    square_sum,
+    DecayScope, GradientClipping, Movement, Optimizer, OptimizerError, Rule, clip_by_value, clip_scale,
+    global_norm, square_sum,
 };
 pub use regularisers::Penalty;
 pub use schedules::{Plateau, Progress, Schedule, Scheduler};

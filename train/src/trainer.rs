@@ -1,18 +1,20 @@
 //! One training step: forward, loss, backward, update.
 
 mod profile;
+mod update;
 
 use std::collections::HashMap;
 
 use data::{Batch, TargetKind};
 use engine::{Buffer, Program, Request};
 use graph::{Binding, Mode, Symbol, differentiate, lower};
-use nn::{GradientClipping, Loss, Progress, Scheduler, clip_by_value, clip_scale, global_norm};
+use nn::{Loss, Progress, Scheduler};
 
 use crate::diagnose::{self, LayerHealth};
 use crate::{Network, Settings, TrainError};
 
 pub use profile::{PartTime, Pass, StepProfile};
+use update::Update;
 
 /// The name of the targets among a training program's inputs.
 const TARGET: &str = "target";
@@ -26,7 +28,7 @@ pub struct Trainer {
     /// Each layer's outputs in the training graph, for the debugging report.
     layers: Vec<(String, Symbol)>,
     programs: HashMap<usize, Program>,
-    memory: Vec<Buffer>,
+    update: Update,
     pub(crate) scheduler: Scheduler,
     pub(crate) step: u64,
     steps_per_epoch: u64,
@@ -85,10 +87,8 @@ impl Trainer {
             gradients: trainable.into_iter().zip(gradients).collect(),
             updates: lowered.updates,
         };
-        let length = network.parameters().layout().trainable_length();
-        let memory = (0..settings.optimizer.state_slots())
-            .map(|_| Buffer::new(length))
-            .collect();
+        let layout = network.parameters().layout();
+        let update = Update::new(network.engine(), settings.optimizer, settings.clipping, layout);
         let scheduler = Scheduler::new(settings.learning_rate, settings.schedule.clone());
         let steps_per_epoch = steps_per_epoch as u64;
         let programs = HashMap::new();
@@ -98,7 +98,7 @@ impl Trainer {
             request,
             layers,
             programs,
-            memory,
+            update,
             scheduler,
             step: 0,
             steps_per_epoch,
@@ -122,11 +122,11 @@ impl Trainer {
 
     /// What the optimizer remembers: one run of numbers per slot, in the parameters' layout.
     pub fn memory(&self) -> &[Buffer] {
-        &self.memory
+        &self.update.memory
     }
 
     pub(crate) fn memory_mut(&mut self) -> &mut [Buffer] {
-        &mut self.memory
+        &mut self.update.memory
     }
 
     /// The outputs (logits) of the last step on a batch of this size.
@@ -209,47 +209,12 @@ impl Trainer {
 
     /// Moves the parameters along the gradients of the last run; the gradients' norm if it was needed.
     fn update(&mut self, size: usize, learning_rate: f64) -> Result<Option<f64>, TrainError> {
-        let Some(program) = self.programs.get_mut(&size) else {
+        let Some(program) = self.programs.get(&size) else {
             return Ok(None);
         };
-        let gradients = program.gradients_mut();
-        let norm = match self.settings.clipping {
-            None => None,
-            Some(GradientClipping::Value(most)) => {
-                clip_by_value(gradients, most as f32);
-                None
-            }
-            Some(GradientClipping::Norm(most)) => {
-                let norm = global_norm(gradients);
-                if !norm.is_finite() {
-                    return Ok(Some(norm));
-                }
-                let scale = clip_scale(norm, most);
-                gradients.iter_mut().for_each(|g| *g *= scale);
-                Some(norm)
-            }
-        };
-        let optimizer = self.settings.optimizer;
-        let layout = self.network.parameters().layout().clone();
         let values = self.network.parameters_mut().values_mut();
-        for entry in layout.entries().iter().filter(|e| e.trainable) {
-            let range = entry.offset..entry.offset + entry.elements();
-            let rule = optimizer.weight_decay(optimizer.decay_of(entry.shape.rank()));
-            let mut slots: [&mut [f32]; 4] = Default::default();
-            for (slot, buffer) in slots.iter_mut().zip(&mut self.memory) {
-                *slot = &mut buffer[range.clone()];
-            }
-            let state = &mut slots[..optimizer.state_slots()];
-            rule.update(
-                self.step + 1,
-                learning_rate,
-                &mut values[range.clone()],
-                &gradients[range],
-                state,
-            )
-            .map_err(|e| TrainError::Setting(e.to_string()))?;
-        }
-        Ok(norm)
+        self.update
+            .apply(self.step + 1, learning_rate, values, program.gradients())
     }
 
     /// The loss of a batch and its gradients' size, layer by layer, without an update (row S23).

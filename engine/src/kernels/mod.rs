@@ -19,6 +19,7 @@ mod matmul;
 mod movement;
 mod nest;
 mod norm;
+pub(crate) mod optimizer;
 pub(crate) mod pack;
 mod pad;
 mod peak;

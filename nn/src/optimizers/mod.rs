@@ -10,6 +10,8 @@ use thiserror::Error;
 
 pub use clipping::{GradientClipping, clip_by_value, clip_scale, global_norm, square_sum};
 
+pub use rules::Movement;
+
 use crate::text::{ParseError, Parts, name_of};
 
 /// A rule of descent, with PyTorch's meanings and defaults.
@@ -292,7 +294,7 @@ impl Optimizer {
         state: &mut [&mut [f32]],
     ) -> Result<(), OptimizerError> {
         self.check(parameters.len(), gradients.len(), state)?;
-        rules::update(self, step.max(1), learning_rate, parameters, gradients, state);
+        self.at(step, learning_rate).apply(parameters, gradients, state);
         Ok(())
     }
 

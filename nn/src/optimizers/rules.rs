@@ -1,166 +1,245 @@
-//! The rules as loops over elements: all that depends on the step alone is computed before, so that
-//! a loop has no branches and vectorises.
+//! The rules, step by step: all that depends on the step alone becomes numbers first, so that what is
+//! left is a loop over elements without branches.
 
 use super::{Optimizer, Rule};
 
-/// One step of `optimizer`; the slices have equal lengths and the rule's number of slots.
-pub(super) fn update(
-    optimizer: &Optimizer,
-    step: u64,
-    rate: f64,
-    p: &mut [f32],
-    g: &[f32],
-    state: &mut [&mut [f32]],
-) {
-    let decay = optimizer.weight_decay as f32;
-    match optimizer.rule {
-        Rule::Sgd {
-            momentum,
-            dampening,
-            nesterov,
-        } => match state {
-            [velocity] => {
+/// One step of a rule: its numbers, and nothing that depends on an element. `decay` joins the gradient
+/// as decay·p. The formulas stand at each variant, with g the gradient after the decay.
+///
+/// [`Movement::apply`] is the plain loop. Whoever runs it faster (an engine, on vectors and threads)
+/// must give the same numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[allow(missing_docs)]
+pub enum Movement {
+    /// p ← p − rate·g
+    Descent { rate: f32, decay: f32 },
+    /// b ← momentum·b + share·g; p ← p − rate·(ahead·g + along·b)
+    Momentum {
+        rate: f32,
+        momentum: f32,
+        share: f32,
+        ahead: f32,
+        along: f32,
+        decay: f32,
+    },
+    /// s ← s + g²; p ← p − rate·g/(√s + epsilon)
+    Adagrad { rate: f32, epsilon: f32, decay: f32 },
+    /// s ← rho·s + share·g²; Δ = g·√(u + epsilon)/√(s + epsilon); u ← rho·u + share·Δ²; p ← p − rate·Δ
+    Adadelta {
+        rate: f32,
+        rho: f32,
+        share: f32,
+        epsilon: f32,
+        decay: f32,
+    },
+    /// s ← alpha·s + share·g²; where `centered` a ← a + share·(g − a) and s − a² takes the place of s
+    /// below; with momentum b ← momentum·b + g/(√s + epsilon); p ← p − rate·b, else
+    /// p ← p − rate·g/(√s + epsilon). The slots are s, a, b, those that there are.
+    RmsProp {
+        rate: f32,
+        alpha: f32,
+        share: f32,
+        epsilon: f32,
+        momentum: Option<f32>,
+        centered: bool,
+        decay: f32,
+    },
+    /// m ← m + share1·(g − m); v ← beta2·v + share2·g²; p ← shrink·p − rate·m/(√v·unbias + epsilon)
+    Adam {
+        rate: f32,
+        share1: f32,
+        beta2: f32,
+        share2: f32,
+        unbias: f32,
+        epsilon: f32,
+        decay: f32,
+        shrink: f32,
+    },
+}
+
+impl Optimizer {
+    /// The numbers of step `step` (from 1) at a learning rate, with the weight decay.
+    pub fn at(&self, step: u64, learning_rate: f64) -> Movement {
+        let (step, rate) = (step.max(1), learning_rate);
+        let decay = self.weight_decay as f32;
+        match self.rule {
+            Rule::Sgd { momentum: 0.0, .. } => Movement::Descent {
+                rate: rate as f32,
+                decay,
+            },
+            Rule::Sgd {
+                momentum,
+                dampening,
+                nesterov,
+            } => Movement::Momentum {
+                rate: rate as f32,
+                momentum: momentum as f32,
                 // The first velocity is the gradient itself, whatever the dampening.
-                let share = if step == 1 { 1.0 } else { 1.0 - dampening };
-                let (ahead, along) = if nesterov { (1.0, momentum) } else { (0.0, 1.0) };
-                with_momentum(p, g, velocity, [momentum, share, ahead, along, rate], decay);
+                share: if step == 1 { 1.0 } else { (1.0 - dampening) as f32 },
+                ahead: f32::from(u8::from(nesterov)),
+                along: if nesterov { momentum as f32 } else { 1.0 },
+                decay,
+            },
+            Rule::Adagrad {
+                learning_rate_decay,
+                epsilon,
+            } => Movement::Adagrad {
+                rate: (rate / (1.0 + (step - 1) as f64 * learning_rate_decay)) as f32,
+                epsilon: epsilon as f32,
+                decay,
+            },
+            Rule::Adadelta { rho, epsilon } => Movement::Adadelta {
+                rate: rate as f32,
+                rho: rho as f32,
+                share: (1.0 - rho) as f32,
+                epsilon: epsilon as f32,
+                decay,
+            },
+            Rule::RmsProp {
+                alpha,
+                epsilon,
+                momentum,
+                centered,
+            } => Movement::RmsProp {
+                rate: rate as f32,
+                alpha: alpha as f32,
+                share: (1.0 - alpha) as f32,
+                epsilon: epsilon as f32,
+                momentum: (momentum != 0.0).then_some(momentum as f32),
+                centered,
+                decay,
+            },
+            Rule::Adam {
+                beta1,
+                beta2,
+                epsilon,
+            } => adam_at(step, [rate, beta1, beta2, epsilon], decay, 1.0),
+            Rule::AdamW {
+                beta1,
+                beta2,
+                epsilon,
+            } => {
+                let shrink = (1.0 - rate * self.weight_decay) as f32;
+                adam_at(step, [rate, beta1, beta2, epsilon], 0.0, shrink)
             }
-            _ => descend(p, g, rate as f32, decay),
-        },
-        Rule::Adagrad {
-            learning_rate_decay,
-            epsilon,
-        } => {
-            let rate = rate / (1.0 + (step - 1) as f64 * learning_rate_decay);
-            adagrad(p, g, state, [rate as f32, epsilon as f32, decay]);
         }
-        Rule::Adadelta { rho, epsilon } => adadelta(p, g, state, [rate, rho, epsilon], decay),
-        Rule::RmsProp {
+    }
+}
+
+fn adam_at(step: u64, [rate, beta1, beta2, epsilon]: [f64; 4], decay: f32, shrink: f32) -> Movement {
+    let correction = |beta: f64| 1.0 - beta.powf(step as f64);
+    Movement::Adam {
+        rate: (rate / correction(beta1)) as f32,
+        share1: (1.0 - beta1) as f32,
+        beta2: beta2 as f32,
+        share2: (1.0 - beta2) as f32,
+        unbias: correction(beta2).sqrt().recip() as f32,
+        epsilon: epsilon as f32,
+        decay,
+        shrink,
+    }
+}
+
+impl Movement {
+    /// Moves the parameters: slices of equal lengths, and the rule's number of slots. Elements do not
+    /// know of each other: any cut gives the same bits.
+    pub fn apply(&self, p: &mut [f32], g: &[f32], state: &mut [&mut [f32]]) {
+        for (i, (p, &g)) in p.iter_mut().zip(g).enumerate() {
+            self.element(i, p, g, state);
+        }
+    }
+
+    fn element(&self, i: usize, p: &mut f32, g: f32, state: &mut [&mut [f32]]) {
+        match (*self, state) {
+            (Movement::Descent { rate, decay }, _) => *p -= rate * (g + decay * *p),
+            (
+                Movement::Momentum {
+                    rate,
+                    momentum,
+                    share,
+                    ahead,
+                    along,
+                    decay,
+                },
+                [b, ..],
+            ) => {
+                let g = g + decay * *p;
+                b[i] = momentum * b[i] + share * g;
+                *p -= rate * (ahead * g + along * b[i]);
+            }
+            (Movement::Adagrad { rate, epsilon, decay }, [s, ..]) => {
+                let g = g + decay * *p;
+                s[i] += g * g;
+                *p -= rate * g / (s[i].sqrt() + epsilon);
+            }
+            (
+                Movement::Adadelta {
+                    rate,
+                    rho,
+                    share,
+                    epsilon,
+                    decay,
+                },
+                [s, u, ..],
+            ) => {
+                let g = g + decay * *p;
+                s[i] = rho * s[i] + share * g * g;
+                let change = g * ((u[i] + epsilon).sqrt() / (s[i] + epsilon).sqrt());
+                u[i] = rho * u[i] + share * change * change;
+                *p -= rate * change;
+            }
+            (
+                Movement::Adam {
+                    rate,
+                    share1,
+                    beta2,
+                    share2,
+                    unbias,
+                    epsilon,
+                    decay,
+                    shrink,
+                },
+                [m, v, ..],
+            ) => {
+                let g = g + decay * *p;
+                m[i] += share1 * (g - m[i]);
+                v[i] = beta2 * v[i] + share2 * g * g;
+                *p = shrink * *p - rate * m[i] / (v[i].sqrt() * unbias + epsilon);
+            }
+            (rms @ Movement::RmsProp { .. }, [s, rest @ ..]) => rms.rms_prop(i, p, g, &mut s[i], rest),
+            _ => {}
+        }
+    }
+
+    fn rms_prop(&self, i: usize, p: &mut f32, g: f32, s: &mut f32, rest: &mut [&mut [f32]]) {
+        let Movement::RmsProp {
+            rate,
             alpha,
+            share,
             epsilon,
             momentum,
             centered,
-        } => rms_prop(p, g, state, [rate, alpha, epsilon, momentum], centered, decay),
-        Rule::Adam {
-            beta1,
-            beta2,
-            epsilon,
-        } => adam(p, g, state, [rate, beta1, beta2, epsilon], step, [decay, 1.0]),
-        Rule::AdamW {
-            beta1,
-            beta2,
-            epsilon,
-        } => {
-            let shrink = (1.0 - rate * optimizer.weight_decay) as f32;
-            adam(p, g, state, [rate, beta1, beta2, epsilon], step, [0.0, shrink]);
-        }
-    }
-}
-
-fn descend(p: &mut [f32], g: &[f32], rate: f32, decay: f32) {
-    for (p, &g) in p.iter_mut().zip(g) {
-        *p -= rate * (g + decay * *p);
-    }
-}
-
-fn with_momentum(p: &mut [f32], g: &[f32], velocity: &mut [f32], numbers: [f64; 5], decay: f32) {
-    let [momentum, share, ahead, along, rate] = numbers.map(|n| n as f32);
-    for ((p, &g), b) in p.iter_mut().zip(g).zip(velocity) {
+            decay,
+        } = *self
+        else {
+            return;
+        };
         let g = g + decay * *p;
-        *b = momentum * *b + share * g;
-        *p -= rate * (ahead * g + along * *b);
-    }
-}
-
-fn adagrad(p: &mut [f32], g: &[f32], state: &mut [&mut [f32]], numbers: [f32; 3]) {
-    let [rate, epsilon, decay] = numbers;
-    let [sum] = state else { return };
-    for ((p, &g), s) in p.iter_mut().zip(g).zip(sum.iter_mut()) {
-        let g = g + decay * *p;
-        *s += g * g;
-        *p -= rate * g / (s.sqrt() + epsilon);
-    }
-}
-
-fn adadelta(p: &mut [f32], g: &[f32], state: &mut [&mut [f32]], numbers: [f64; 3], decay: f32) {
-    let keep_out = 1.0 - numbers[1];
-    let [rate, rho, epsilon] = numbers.map(|n| n as f32);
-    let share = keep_out as f32;
-    let [squares, moves] = state else { return };
-    let slots = squares.iter_mut().zip(moves.iter_mut());
-    for ((p, &g), (s, u)) in p.iter_mut().zip(g).zip(slots) {
-        let g = g + decay * *p;
-        *s = rho * *s + share * g * g;
-        let change = g * ((*u + epsilon).sqrt() / (*s + epsilon).sqrt());
-        *u = rho * *u + share * change * change;
-        *p -= rate * change;
-    }
-}
-
-fn rms_prop(
-    p: &mut [f32],
-    g: &[f32],
-    state: &mut [&mut [f32]],
-    numbers: [f64; 4],
-    centered: bool,
-    decay: f32,
-) {
-    let share = (1.0 - numbers[1]) as f32;
-    let [rate, alpha, epsilon, momentum] = numbers.map(|n| n as f32);
-    let scaled = |p: f32, g: f32, s: &mut f32, mean: &mut f32| {
-        let g = g + decay * p;
         *s = alpha * *s + share * g * g;
-        *mean += share * (g - *mean);
-        (g, *s - *mean * *mean)
-    };
-    let plain = |p: f32, g: f32, s: &mut f32| {
-        let g = g + decay * p;
-        *s = alpha * *s + share * g * g;
-        g / (s.sqrt() + epsilon)
-    };
-    let elements = p.iter_mut().zip(g);
-    match state {
-        [s] => elements
-            .zip(s.iter_mut())
-            .for_each(|((p, &g), s)| *p -= rate * plain(*p, g, s)),
-        [s, mean] if centered => {
-            for ((p, &g), (s, mean)) in elements.zip(s.iter_mut().zip(mean.iter_mut())) {
-                let (g, variance) = scaled(*p, g, s, mean);
-                *p -= rate * g / (variance.sqrt() + epsilon);
+        let (means, velocities) = rest.split_at_mut(rest.len().min(usize::from(centered)));
+        let spread = match means {
+            [mean] => {
+                mean[i] += share * (g - mean[i]);
+                *s - mean[i] * mean[i]
             }
-        }
-        [s, b] => {
-            for ((p, &g), (s, b)) in elements.zip(s.iter_mut().zip(b.iter_mut())) {
-                *b = momentum * *b + plain(*p, g, s);
-                *p -= rate * *b;
+            _ => *s,
+        };
+        match (momentum, velocities) {
+            (Some(momentum), [b, ..]) => {
+                b[i] = momentum * b[i] + g / (spread.sqrt() + epsilon);
+                *p -= rate * b[i];
             }
+            _ => *p -= rate * g / (spread.sqrt() + epsilon),
         }
-        [s, mean, b] => {
-            let slots = s.iter_mut().zip(mean.iter_mut()).zip(b.iter_mut());
-            for ((p, &g), ((s, mean), b)) in elements.zip(slots) {
-                let (g, variance) = scaled(*p, g, s, mean);
-                *b = momentum * *b + g / (variance.sqrt() + epsilon);
-                *p -= rate * *b;
-            }
-        }
-        _ => {}
-    }
-}
-
-/// `decays` is the decay that joins the gradient and the factor that shrinks the parameter.
-fn adam(p: &mut [f32], g: &[f32], state: &mut [&mut [f32]], numbers: [f64; 4], step: u64, decays: [f32; 2]) {
-    let [rate, beta1, beta2, epsilon] = numbers;
-    let correction = |beta: f64| 1.0 - beta.powf(step as f64);
-    let rate = (rate / correction(beta1)) as f32;
-    let unbias = correction(beta2).sqrt().recip() as f32;
-    let (share1, share2) = ((1.0 - beta1) as f32, (1.0 - beta2) as f32);
-    let (beta2, epsilon) = (beta2 as f32, epsilon as f32);
-    let [decay, shrink] = decays;
-    let [m, v] = state else { return };
-    for ((p, &g), (m, v)) in p.iter_mut().zip(g).zip(m.iter_mut().zip(v.iter_mut())) {
-        let g = g + decay * *p;
-        *m += share1 * (g - *m);
-        *v = beta2 * *v + share2 * g * g;
-        *p = shrink * *p - rate * *m / (v.sqrt() * unbias + epsilon);
     }
 }

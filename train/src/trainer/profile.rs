@@ -119,7 +119,7 @@ impl Trainer {
             update_seconds,
             program_bytes,
             parameter_bytes: self.network.parameters().values().len() * 4,
-            optimizer_bytes: self.memory.iter().map(|slot| slot.len() * 4).sum(),
+            optimizer_bytes: self.update.memory.iter().map(|slot| slot.len() * 4).sum(),
         })
     }
 }

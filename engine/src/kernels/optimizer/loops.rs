@@ -1,0 +1,208 @@
+//! The rules as loops over slices.
+
+use super::{Clip, Descent, Store};
+use crate::kernels::Isa;
+use crate::per_isa;
+
+/// Moves all of a store by one rule.
+pub(super) fn step(isa: Isa, rule: &Descent, clip: Clip, store: &mut Store<'_>) {
+    let (p, g) = (&mut *store.parameters, store.gradients);
+    let [first, second, third] = &mut store.state;
+    match rule {
+        Descent::Plain { .. } => plain(isa, rule, clip, p, g),
+        Descent::Momentum { .. } | Descent::Adagrad { .. } => one_slot(isa, rule, clip, p, g, first),
+        Descent::Adadelta { .. } | Descent::Adam { .. } => two_slots(isa, rule, clip, p, g, first, second),
+        Descent::RmsProp {
+            momentum, centered, ..
+        } => {
+            let (mean, velocity) = match centered {
+                true => (&mut **second, &mut **third),
+                false => (&mut [][..], &mut **second),
+            };
+            match (centered, momentum) {
+                (false, None) => rms_prop(isa, rule, clip, p, g, first),
+                (false, Some(m)) => rms_prop_with_momentum(isa, rule, *m, clip, p, g, first, velocity),
+                (true, None) => rms_prop_centered(isa, rule, clip, p, g, first, mean),
+                (true, Some(m)) => {
+                    rms_prop_centered_with_momentum(isa, rule, *m, clip, p, g, first, mean, velocity);
+                }
+            }
+        }
+    }
+}
+
+per_isa!(
+    fn plain(rule: &Descent, clip: Clip, p: &mut [f32], g: &[f32]) {
+        if let Descent::Plain { rate, decay } = *rule {
+            for (p, &g) in p.iter_mut().zip(g) {
+                *p -= rate * (clip.of(g) + decay * *p);
+            }
+        }
+    }
+);
+
+per_isa!(
+    fn one_slot(rule: &Descent, clip: Clip, p: &mut [f32], g: &[f32], slot: &mut [f32]) {
+        let elements = p.iter_mut().zip(g).zip(slot);
+        match *rule {
+            Descent::Momentum {
+                rate,
+                momentum,
+                share,
+                ahead,
+                along,
+                decay,
+            } => {
+                for ((p, &g), b) in elements {
+                    let g = clip.of(g) + decay * *p;
+                    *b = momentum * *b + share * g;
+                    *p -= rate * (ahead * g + along * *b);
+                }
+            }
+            Descent::Adagrad { rate, epsilon, decay } => {
+                for ((p, &g), s) in elements {
+                    let g = clip.of(g) + decay * *p;
+                    *s += g * g;
+                    *p -= rate * g / (s.sqrt() + epsilon);
+                }
+            }
+            _ => {}
+        }
+    }
+);
+
+per_isa!(
+    fn two_slots(
+        rule: &Descent,
+        clip: Clip,
+        p: &mut [f32],
+        g: &[f32],
+        first: &mut [f32],
+        second: &mut [f32],
+    ) {
+        let elements = p.iter_mut().zip(g).zip(first).zip(second);
+        match *rule {
+            Descent::Adadelta {
+                rate,
+                rho,
+                share,
+                epsilon,
+                decay,
+            } => {
+                for (((p, &g), s), u) in elements {
+                    let g = clip.of(g) + decay * *p;
+                    *s = rho * *s + share * g * g;
+                    let change = g * ((*u + epsilon).sqrt() / (*s + epsilon).sqrt());
+                    *u = rho * *u + share * change * change;
+                    *p -= rate * change;
+                }
+            }
+            Descent::Adam {
+                rate,
+                share1,
+                beta2,
+                share2,
+                unbias,
+                epsilon,
+                decay,
+                shrink,
+            } => {
+                for (((p, &g), m), v) in elements {
+                    let g = clip.of(g) + decay * *p;
+                    *m += share1 * (g - *m);
+                    *v = beta2 * *v + share2 * g * g;
+                    *p = shrink * *p - rate * *m / (v.sqrt() * unbias + epsilon);
+                }
+            }
+            _ => {}
+        }
+    }
+);
+
+/// What the four loops of RMSprop share: rate, alpha, share, epsilon, decay.
+#[inline(always)]
+fn rms_numbers(rule: &Descent) -> [f32; 5] {
+    match *rule {
+        Descent::RmsProp {
+            rate,
+            alpha,
+            share,
+            epsilon,
+            decay,
+            ..
+        } => [rate, alpha, share, epsilon, decay],
+        _ => [0.0; 5],
+    }
+}
+
+per_isa!(
+    fn rms_prop(rule: &Descent, clip: Clip, p: &mut [f32], g: &[f32], s: &mut [f32]) {
+        let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
+        for ((p, &g), s) in p.iter_mut().zip(g).zip(s) {
+            let g = clip.of(g) + decay * *p;
+            *s = alpha * *s + share * g * g;
+            *p -= rate * g / (s.sqrt() + epsilon);
+        }
+    }
+);
+
+per_isa!(
+    fn rms_prop_with_momentum(
+        rule: &Descent,
+        momentum: f32,
+        clip: Clip,
+        p: &mut [f32],
+        g: &[f32],
+        s: &mut [f32],
+        b: &mut [f32],
+    ) {
+        let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
+        for (((p, &g), s), b) in p.iter_mut().zip(g).zip(s).zip(b) {
+            let g = clip.of(g) + decay * *p;
+            *s = alpha * *s + share * g * g;
+            *b = momentum * *b + g / (s.sqrt() + epsilon);
+            *p -= rate * *b;
+        }
+    }
+);
+
+per_isa!(
+    fn rms_prop_centered(
+        rule: &Descent,
+        clip: Clip,
+        p: &mut [f32],
+        g: &[f32],
+        s: &mut [f32],
+        mean: &mut [f32],
+    ) {
+        let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
+        for (((p, &g), s), mean) in p.iter_mut().zip(g).zip(s).zip(mean) {
+            let g = clip.of(g) + decay * *p;
+            *s = alpha * *s + share * g * g;
+            *mean += share * (g - *mean);
+            *p -= rate * g / ((*s - *mean * *mean).sqrt() + epsilon);
+        }
+    }
+);
+
+per_isa!(
+    fn rms_prop_centered_with_momentum(
+        rule: &Descent,
+        momentum: f32,
+        clip: Clip,
+        p: &mut [f32],
+        g: &[f32],
+        s: &mut [f32],
+        mean: &mut [f32],
+        b: &mut [f32],
+    ) {
+        let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
+        for ((((p, &g), s), mean), b) in p.iter_mut().zip(g).zip(s).zip(mean).zip(b) {
+            let g = clip.of(g) + decay * *p;
+            *s = alpha * *s + share * g * g;
+            *mean += share * (g - *mean);
+            *b = momentum * *b + g / ((*s - *mean * *mean).sqrt() + epsilon);
+            *p -= rate * *b;
+        }
+    }
+);
