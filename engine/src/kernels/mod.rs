@@ -29,6 +29,7 @@ mod reference;
 mod registry;
 mod resize;
 mod simd;
+mod small_conv;
 mod softmax;
 
 use std::ops::Range;
@@ -40,6 +41,7 @@ pub use isa::Isa;
 pub use pack::Pack;
 pub use peak::peak_flops;
 pub use registry::{Built, build};
+pub(crate) use small_conv::sparse_way_back;
 
 /// How a kernel's work may be split.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

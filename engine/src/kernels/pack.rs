@@ -23,6 +23,18 @@ pub enum Source {
         /// Number of groups.
         groups: usize,
     },
+    /// Convolution weights `[KH, KW·C, outputs]` as one matrix for each output and shift: its row is a row
+    /// of the kernel for this output, `shift · step` columns to the right.
+    Patches {
+        /// O
+        outputs: usize,
+        /// Number of shifts.
+        shifts: usize,
+        /// Columns from one shift to the next.
+        step: usize,
+        /// KW·C
+        run: usize,
+    },
 }
 
 /// A packing of one operand; itself a kernel.
@@ -48,6 +60,7 @@ impl Pack {
         match self.source {
             Source::Plain | Source::Transposed => 1,
             Source::Grouped { groups } | Source::Backward { groups, .. } => groups,
+            Source::Patches { outputs, shifts, .. } => outputs * shifts,
         }
     }
 
@@ -90,6 +103,18 @@ impl Pack {
                 to.iter_mut()
                     .enumerate()
                     .for_each(|(j, x)| *x = from[base + j * stride]);
+            }
+            Source::Patches {
+                outputs,
+                shifts,
+                step,
+                run,
+            } => {
+                let (output, shift) = (group / shifts, group % shifts * step);
+                to.fill(0.0);
+                for (j, x) in to[shift..shift + run].iter_mut().enumerate() {
+                    *x = from[(row * run + j) * outputs + output];
+                }
             }
         }
     }

@@ -5,10 +5,10 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
     BuildContext, Kernel, OperandInfo, Pack, conv, dropout, elementwise, gather, layer_norm, local_response,
-    locally, matmul, movement, norm, pad, pool, reduce, reference, resize, softmax,
+    locally, matmul, movement, norm, pad, pool, reduce, reference, resize, small_conv, softmax,
 };
 use crate::EngineError;
-use crate::plan::{Action, Epilogue};
+use crate::plan::{Action, Epilogue, Fused};
 
 /// A kernel, and what it wants done with its operands.
 pub struct Built {
@@ -52,8 +52,24 @@ pub fn build(
     let shapes: Vec<&Shape> = operands.iter().map(|o| &o.shape).collect();
     match action {
         Action::Graph(op) => graph_op(context, op, epilogue, &shapes, output),
-        Action::Fused(fused) => match *fused {},
+        Action::Fused(fused) => fused_ops(context, fused, epilogue, &shapes),
     }
+}
+
+fn fused_ops(
+    context: &BuildContext,
+    fused: &Fused,
+    epilogue: Epilogue,
+    shapes: &[&Shape],
+) -> Result<Built, EngineError> {
+    Ok(match fused {
+        Fused::ConvPool(what) => small_conv::conv_pool(context, what, epilogue, shapes)?,
+        Fused::Pooled(what) => small_conv::pooled(what),
+        Fused::Unpool(what) => small_conv::unpool(context, what),
+        Fused::PooledConvInput(what) => small_conv::input_gradient(context, what),
+        Fused::PooledConvWeights(what) => small_conv::weight_gradient(context, what),
+        Fused::PooledConvBias(what) => small_conv::bias_gradient(context, what),
+    })
 }
 
 fn graph_op(

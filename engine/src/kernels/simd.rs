@@ -18,6 +18,12 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn fma(self, a: Self, b: Self) -> Self;
     /// The larger; `other` where one of them is NaN.
     unsafe fn max(self, other: Self) -> Self;
+    /// `yes` where self > other, else `no`; `no` where one of them is NaN.
+    unsafe fn if_greater(self, other: Self, yes: Self, no: Self) -> Self;
+    /// `yes` where self is NaN, else `no`.
+    unsafe fn if_nan(self, yes: Self, no: Self) -> Self;
+    /// The first `count` lanes, which hold whole numbers from 0 to 255, as bytes.
+    unsafe fn store_bytes(self, to: *mut u8, count: usize);
 }
 
 /// Portable vector: eight floats that the compiler keeps in whatever registers there are.
@@ -70,6 +76,23 @@ unsafe impl Simd for Portable {
                 other.0[i]
             }
         }))
+    }
+    #[inline(always)]
+    unsafe fn if_greater(self, other: Self, yes: Self, no: Self) -> Self {
+        let pick = |i: usize| if self.0[i] > other.0[i] { yes.0[i] } else { no.0[i] };
+        Self(std::array::from_fn(pick))
+    }
+    #[inline(always)]
+    unsafe fn if_nan(self, yes: Self, no: Self) -> Self {
+        let pick = |i: usize| if self.0[i].is_nan() { yes.0[i] } else { no.0[i] };
+        Self(std::array::from_fn(pick))
+    }
+    #[inline(always)]
+    unsafe fn store_bytes(self, to: *mut u8, count: usize) {
+        for (i, &x) in self.0.iter().take(count).enumerate() {
+            // SAFETY: valid for `count` bytes by contract.
+            unsafe { to.add(i).write(x as u8) };
+        }
     }
 }
 
@@ -135,6 +158,27 @@ pub(crate) mod x86 {
             // SAFETY: contract of the trait.
             Self(unsafe { _mm256_max_ps(self.0, other.0) })
         }
+        #[inline(always)]
+        unsafe fn if_greater(self, other: Self, yes: Self, no: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_GT_OQ>(self.0, other.0)) })
+        }
+        #[inline(always)]
+        unsafe fn if_nan(self, yes: Self, no: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0)) })
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8, count: usize) {
+            let mut lanes = [0i32; 8];
+            // SAFETY: contract of the trait; `to` is valid for `count` bytes.
+            unsafe {
+                _mm256_storeu_si256(lanes.as_mut_ptr().cast(), _mm256_cvttps_epi32(self.0));
+                for (i, &x) in lanes.iter().take(count).enumerate() {
+                    to.add(i).write(x as u8);
+                }
+            }
+        }
     }
 
     #[derive(Clone, Copy)]
@@ -187,6 +231,27 @@ pub(crate) mod x86 {
         unsafe fn max(self, other: Self) -> Self {
             // SAFETY: contract of the trait.
             Self(unsafe { _mm512_max_ps(self.0, other.0) })
+        }
+        #[inline(always)]
+        unsafe fn if_greater(self, other: Self, yes: Self, no: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe {
+                _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_GT_OQ>(self.0, other.0), no.0, yes.0)
+            })
+        }
+        #[inline(always)]
+        unsafe fn if_nan(self, yes: Self, no: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe {
+                _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0), no.0, yes.0)
+            })
+        }
+        #[inline(always)]
+        unsafe fn store_bytes(self, to: *mut u8, count: usize) {
+            // SAFETY: contract of the trait; masked lanes are not written.
+            unsafe {
+                _mm512_mask_cvtepi32_storeu_epi8(to.cast(), first16(count), _mm512_cvttps_epi32(self.0));
+            }
         }
     }
 }

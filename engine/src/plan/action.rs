@@ -1,7 +1,11 @@
 //! What a planned node computes: an op of the graph, or what the planner made of several.
 
+use std::sync::Arc;
+
 use graph::Shape;
 use graph::ops::{Cost, Op};
+
+use super::PooledConv;
 
 /// What a node computes.
 #[derive(Debug, Clone)]
@@ -14,7 +18,20 @@ pub enum Action {
 
 /// Several ops in one: made by a pass of the planner, computed by a kernel of its own.
 #[derive(Debug, Clone, PartialEq)]
-pub enum Fused {}
+pub enum Fused {
+    /// Convolution, its epilogue, max-pooling; perhaps with choices. Operands as the convolution's.
+    ConvPool(Arc<PooledConv>),
+    /// The maxima of a [`Fused::ConvPool`] with choices, which is its operand.
+    Pooled(Arc<PooledConv>),
+    /// The gradient of the convolution's result. Operands: gradient of the maxima, maxima with choices.
+    Unpool(Arc<PooledConv>),
+    /// The gradient of the convolution's image. Operands: as above, and the weights.
+    PooledConvInput(Arc<PooledConv>),
+    /// The gradient of the convolution's weights. Operands: as above, and the image.
+    PooledConvWeights(Arc<PooledConv>),
+    /// The gradient of the convolution's bias. Operands: as above.
+    PooledConvBias(Arc<PooledConv>),
+}
 
 impl Action {
     /// The op of the graph, if it is one.
@@ -58,14 +75,27 @@ impl Action {
 
 impl Fused {
     fn name(&self) -> &'static str {
-        match *self {}
+        match self {
+            Fused::ConvPool(_) => "conv2d_max_pool2d",
+            Fused::Pooled(_) => "pooled",
+            Fused::Unpool(_) => "unpool2d",
+            Fused::PooledConvInput(_) => "pooled_conv2d_input",
+            Fused::PooledConvWeights(_) => "pooled_conv2d_weights",
+            Fused::PooledConvBias(_) => "pooled_conv2d_bias",
+        }
     }
 
     fn reads(&self, _position: usize) -> bool {
-        match *self {}
+        true
     }
 
-    fn cost(&self, _operands: &[&Shape], _output: &Shape) -> Cost {
-        match *self {}
+    fn cost(&self, _operands: &[&Shape], output: &Shape) -> Cost {
+        match self {
+            // Of the passes they stand for: products with zeros that are left out count.
+            Fused::ConvPool(what) | Fused::PooledConvInput(what) | Fused::PooledConvWeights(what) => {
+                Cost::macs(what.sizes.macs())
+            }
+            Fused::Pooled(_) | Fused::Unpool(_) | Fused::PooledConvBias(_) => Cost::flops(output.elements()),
+        }
     }
 }

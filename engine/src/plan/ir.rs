@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use graph::ops::{BinaryKind, Op, UnaryKind};
 use graph::{Binding, Shape, Symbol, topological};
 
-use super::Action;
+use super::{Action, fuse_pool};
 use crate::EngineError;
 
 /// What rides in the epilogue of a matrix product or convolution.
@@ -69,6 +69,7 @@ impl Ir {
         let outputs = outputs.iter().map(|o| by_id[&o.id()]).collect();
         let mut ir = Self { nodes, outputs };
         ir.fuse_epilogues();
+        fuse_pool::fuse(&mut ir);
         Ok(ir)
     }
 
@@ -127,6 +128,21 @@ impl Ir {
         };
         let inside: usize = self.nodes.iter().filter(|n| n.alias.is_none()).map(reading).sum();
         inside + self.outputs.iter().filter(|o| self.origin(**o) == of).count()
+    }
+
+    /// The nodes that read the numbers of `of`; an output counts as one that does not exist.
+    pub(super) fn readers_of(&self, of: usize) -> Vec<usize> {
+        let of = self.origin(of);
+        let reading = |n: &usize| {
+            let node = &self.nodes[*n];
+            let mut inputs = node.inputs.iter().enumerate();
+            node.alias.is_none() && inputs.any(|(k, i)| self.reads(node, k) && self.origin(*i) == of)
+        };
+        let mut readers: Vec<usize> = (0..self.nodes.len()).filter(reading).collect();
+        if self.outputs.iter().any(|&o| self.origin(o) == of) {
+            readers.push(self.nodes.len());
+        }
+        readers
     }
 
     fn takes_epilogue(&self, index: usize) -> bool {

@@ -2,6 +2,7 @@
 
 mod action;
 mod draft;
+mod fuse_pool;
 mod ir;
 mod memory;
 mod placement;
@@ -12,8 +13,9 @@ use graph::{Binding, Symbol};
 
 use crate::kernels::{BuildContext, Kernel, Work};
 use crate::{EngineError, Layout};
-pub use action::Action;
+pub use action::{Action, Fused};
 use draft::{Draft, Value, draft};
+pub use fuse_pool::PooledConv;
 pub use ir::Epilogue;
 use ir::Ir;
 use placement::Placement;

@@ -1,0 +1,209 @@
+//! The patch kernel: target += Σ factorₖ · source(placeₖ), a few rows of a few vectors with all sums in registers.
+
+use crate::kernels::Isa;
+use crate::kernels::simd::{Portable, Simd};
+
+/// One summand: where its patch begins in the source, and its factor.
+#[derive(Debug, Clone, Copy, Default)]
+#[repr(C)]
+pub(super) struct Term {
+    pub(super) at: u32,
+    pub(super) factor: f32,
+}
+
+/// Adds the patches of `count` terms. Arguments: target and elements from one of its rows to the next,
+/// source and the same, terms and their number.
+type Update = unsafe fn(*mut f32, usize, *const f32, usize, *const Term, usize);
+
+/// Part of a patch whose sums fit into the registers.
+#[derive(Clone, Copy)]
+struct Block {
+    update: Update,
+    row: usize,
+    column: usize,
+    rows: usize,
+    columns: usize,
+}
+
+/// A patch of `rows` rows and at least `columns` columns, cut into blocks.
+pub(super) struct Patch {
+    blocks: Vec<Block>,
+    rows: usize,
+    /// Columns in whole vectors.
+    pub(super) columns: usize,
+}
+
+impl Patch {
+    pub(super) fn new(isa: Isa, rows: usize, columns: usize) -> Self {
+        let lanes = isa.lanes();
+        let vectors = columns.div_ceil(lanes);
+        let registers = match isa {
+            Isa::Avx512 => 20,
+            Isa::Avx2 => 12,
+            Isa::Scalar => 5,
+        };
+        let wide = vectors.min(4);
+        let high = (registers / wide).clamp(1, 5);
+        let mut blocks = Vec::new();
+        for row in (0..rows).step_by(high) {
+            for vector in (0..vectors).step_by(wide) {
+                let size = [high.min(rows - row), wide.min(vectors - vector)];
+                blocks.push(Block {
+                    update: update(isa, size),
+                    row,
+                    column: vector * lanes,
+                    rows: size[0],
+                    columns: size[1] * lanes,
+                });
+            }
+        }
+        Self {
+            blocks,
+            rows,
+            columns: vectors * lanes,
+        }
+    }
+
+    /// Elements between the first and the last one that a patch touches, and one.
+    pub(super) fn reach(&self, row: usize) -> usize {
+        (self.rows - 1) * row + self.columns
+    }
+
+    /// Adds the terms' patches of `source`, with rows `source_row` apart, to the patch at `target[at]`.
+    ///
+    /// # Panics
+    /// When the patch at `target[at]` does not lie in it.
+    ///
+    /// # Safety
+    /// Every term's patch must lie in `source`: `at + reach(source_row) <= source.len()`.
+    pub(super) unsafe fn add(
+        &self,
+        (target, at, target_row): (&mut [f32], usize, usize),
+        (source, source_row): (&[f32], usize),
+        terms: &[Term],
+    ) {
+        assert!(
+            at + self.reach(target_row) <= target.len(),
+            "a patch outside its target"
+        );
+        debug_assert!(
+            terms
+                .iter()
+                .all(|t| t.at as usize + self.reach(source_row) <= source.len())
+        );
+        for block in &self.blocks {
+            debug_assert!(
+                block.row + block.rows <= self.rows && block.column + block.columns <= self.columns
+            );
+            // SAFETY: the block lies in the patch, whose place in the target was asserted and whose places
+            // in the source are the caller's promise; `isa` was detected.
+            unsafe {
+                let to = target
+                    .as_mut_ptr()
+                    .add(at + block.row * target_row + block.column);
+                let from = source.as_ptr().add(block.row * source_row + block.column);
+                (block.update)(to, target_row, from, source_row, terms.as_ptr(), terms.len());
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn accumulate<S: Simd, const R: usize, const V: usize>(
+    target: *mut f32,
+    target_row: usize,
+    source: *const f32,
+    source_row: usize,
+    terms: *const Term,
+    count: usize,
+) {
+    // SAFETY: rows, columns and terms lie in their storage by the contract of `Patch::add`.
+    unsafe {
+        let mut sums = [[S::zero(); V]; R];
+        for (r, row) in sums.iter_mut().enumerate() {
+            for (v, sum) in row.iter_mut().enumerate() {
+                *sum = S::load(target.add(r * target_row + v * S::LANES));
+            }
+        }
+        let mut k = 0;
+        if R * V <= 8 {
+            // Few sums would wait for one another: two terms at a time.
+            let mut others = [[S::zero(); V]; R];
+            while k + 2 <= count {
+                step::<S, R, V>(&mut sums, source, source_row, *terms.add(k));
+                step::<S, R, V>(&mut others, source, source_row, *terms.add(k + 1));
+                k += 2;
+            }
+            let one = S::splat(1.0);
+            for (row, other) in sums.iter_mut().zip(&others) {
+                for (sum, &other) in row.iter_mut().zip(other) {
+                    *sum = sum.fma(other, one);
+                }
+            }
+        }
+        while k < count {
+            step::<S, R, V>(&mut sums, source, source_row, *terms.add(k));
+            k += 1;
+        }
+        for (r, row) in sums.iter().enumerate() {
+            for (v, sum) in row.iter().enumerate() {
+                sum.store(target.add(r * target_row + v * S::LANES));
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn step<S: Simd, const R: usize, const V: usize>(
+    sums: &mut [[S; V]; R],
+    source: *const f32,
+    source_row: usize,
+    term: Term,
+) {
+    // SAFETY: handed on from `accumulate`.
+    unsafe {
+        let (factor, from) = (S::splat(term.factor), source.add(term.at as usize));
+        for (r, row) in sums.iter_mut().enumerate() {
+            for (v, sum) in row.iter_mut().enumerate() {
+                *sum = sum.fma(factor, S::load(from.add(r * source_row + v * S::LANES)));
+            }
+        }
+    }
+}
+
+macro_rules! updates {
+    ($name:ident, $simd:ty, [$($feature:literal)?], $([$rows:literal: $($vectors:literal)*])*) => {
+        fn $name(size: [usize; 2]) -> Update {
+            $(#[target_feature(enable = $feature)])?
+            unsafe fn one<const R: usize, const V: usize>(
+                target: *mut f32, target_row: usize, source: *const f32, source_row: usize,
+                terms: *const Term, count: usize,
+            ) {
+                // SAFETY: handed on from `Patch::add`.
+                unsafe { accumulate::<$simd, R, V>(target, target_row, source, source_row, terms, count) }
+            }
+            match size {
+                $($([$rows, $vectors] => one::<$rows, $vectors>,)*)*
+                _ => unreachable!("blocks have at most 5 rows and 4 vectors"),
+            }
+        }
+    };
+}
+
+updates!(scalar, Portable, [], [1: 1 2 3 4] [2: 1 2 3 4] [3: 1 2 3 4] [4: 1 2 3 4] [5: 1 2 3 4]);
+#[cfg(target_arch = "x86_64")]
+updates!(avx2, crate::kernels::simd::x86::Avx2, ["avx2,fma"],
+    [1: 1 2 3 4] [2: 1 2 3 4] [3: 1 2 3 4] [4: 1 2 3 4] [5: 1 2 3 4]);
+#[cfg(target_arch = "x86_64")]
+updates!(avx512, crate::kernels::simd::x86::Avx512, ["avx512f"],
+    [1: 1 2 3 4] [2: 1 2 3 4] [3: 1 2 3 4] [4: 1 2 3 4] [5: 1 2 3 4]);
+
+fn update(isa: Isa, size: [usize; 2]) -> Update {
+    match isa {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => avx512(size),
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => avx2(size),
+        _ => scalar(size),
+    }
+}
