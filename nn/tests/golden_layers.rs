@@ -73,6 +73,22 @@ fn convolutions() {
 }
 
 #[test]
+fn rounded_pools() {
+    compare(
+        "rounded_pools",
+        table! {
+            "max_pool2d_round_up" => MaxPool2d::new(3).stride(2).round_up(),
+            "max_pool2d_round_up_padded" => MaxPool2d::new(3).stride(2).padding(1).round_up(),
+            "avg_pool2d_round_up" => AvgPool2d::new(2).round_up(),
+            "adaptive_avg_pool2d" => AdaptiveAvgPool2d::new([3, 5]),
+            "adaptive_avg_pool2d_even" => AdaptiveAvgPool2d::new([7, 4]),
+            "adaptive_avg_pool2d_larger" => AdaptiveAvgPool2d::new(7),
+            "adaptive_avg_pool2d_same" => AdaptiveAvgPool2d::new([7, 8]),
+        },
+    );
+}
+
+#[test]
 fn pools() {
     compare(
         "layers",

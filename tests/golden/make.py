@@ -343,6 +343,17 @@ def schedules():
     yield {"name": "plateau", "observed": observed, "rates": rates}
 
 
+def rounded_pools():
+    x = lambda: {"x": draw(2, 7, 8, 2)}
+    yield case("max_pool2d_round_up", images(lambda x: F.max_pool2d(x, 3, 2, ceil_mode=True)), {"x": draw(2, 6, 8, 2)})
+    yield case("max_pool2d_round_up_padded", images(lambda x: F.max_pool2d(x, 3, 2, 1, ceil_mode=True)), x())
+    yield case("avg_pool2d_round_up", images(lambda x: F.avg_pool2d(x, 2, ceil_mode=True)), x())
+    yield case("adaptive_avg_pool2d", images(lambda x: F.adaptive_avg_pool2d(x, (3, 5))), x())
+    yield case("adaptive_avg_pool2d_even", images(lambda x: F.adaptive_avg_pool2d(x, (7, 4))), x())
+    yield case("adaptive_avg_pool2d_larger", images(lambda x: F.adaptive_avg_pool2d(x, 7)), {"x": draw(2, 2, 3, 2)})
+    yield case("adaptive_avg_pool2d_same", images(lambda x: F.adaptive_avg_pool2d(x, (7, 8))), x())
+
+
 if __name__ == "__main__":
     write("layers", [*dense(), *convolutions(), *pools(), *shaping(), *norms()])
     write("activations", activations())
@@ -350,3 +361,4 @@ if __name__ == "__main__":
     write("batch_norm", batch_norm())
     write("optimizers", optimizers())
     write("schedules", schedules())
+    write("rounded_pools", rounded_pools())

@@ -10,11 +10,17 @@
 //! a last nonlinearity: the loss has it (softmax for classes, none for regression). To add one, write
 //! its file and add one line to `NAMES`.
 
+mod alexnet;
+mod blocks;
 mod cnn_small;
 mod lenet1;
 mod lenet5;
 mod linear;
 mod mlp;
+mod resnet;
+mod squeezenet;
+mod unet;
+mod vgg;
 
 use graph::{GraphError, Symbol};
 use nn::Model;
@@ -29,30 +35,63 @@ pub struct Network {
     pub about: &'static str,
     /// Where it was published, or the curriculum row that describes it.
     pub source: &'static str,
+    /// The samples that it was made for.
+    pub input: &'static [usize],
+    /// The outputs that it was published with.
+    pub outputs: usize,
     build: fn(&Symbol, usize) -> Result<Symbol, Problem>,
 }
 
 macro_rules! networks {
-    ($($name:literal, $about:literal, $source:literal, $build:expr;)*) => {
+    ($($name:literal, $input:expr, $outputs:literal, $about:literal, $source:literal, $build:expr;)*) => {
         /// Every named network, simple ones first.
         pub const NAMES: &[Network] = &[$(Network {
             name: $name,
             about: $about,
             source: $source,
+            input: &$input,
+            outputs: $outputs,
             build: $build,
         }),*];
     };
 }
 
+const DIGIT: [usize; 3] = [28, 28, 1];
+const PHOTO: [usize; 3] = [224, 224, 3];
+
 networks! {
-    "linear", "linear regression; for classes, softmax regression", "rows L1, L13", linear::outputs;
-    "logistic", "logistic regression: linear units read as log-odds", "row L2", linear::outputs;
-    "perceptron", "one layer of linear threshold units", "Rosenblatt 1958; rows L3, L4", linear::outputs;
-    "mlp", "two hidden layers, sized for the input", "rows L9, L12, L13", mlp::outputs;
-    "lenet1", "the first convolutional network for digits", "LeCun et al. 1990", lenet1::outputs;
-    "lenet5", "LeNet-5 with ReLU and max-pooling", "LeCun et al. 1998, in today's form", lenet5::modern;
-    "lenet5-classic", "LeNet-5 with tanh and average pooling", "LeCun et al. 1998", lenet5::classic;
-    "cnn-small", "3×3 convolutions with batch norm, as deep as the image asks for", "Simonyan & Zisserman 2015; Ioffe & Szegedy 2015; Lin et al. 2014", cnn_small::outputs;
+    "linear", DIGIT, 10, "linear regression; for classes, softmax regression", "rows L1, L13", linear::outputs;
+    "logistic", DIGIT, 10, "logistic regression: linear units read as log-odds", "row L2", linear::outputs;
+    "perceptron", DIGIT, 10, "one layer of linear threshold units", "Rosenblatt 1958; rows L3, L4", linear::outputs;
+    "mlp", DIGIT, 10, "two hidden layers, sized for the input", "rows L9, L12, L13", mlp::outputs;
+    "lenet1", DIGIT, 10, "the first convolutional network for digits", "LeCun et al. 1990", lenet1::outputs;
+    "lenet5", DIGIT, 10, "LeNet-5 with ReLU and max-pooling", "LeCun et al. 1998, in today's form", lenet5::modern;
+    "lenet5-classic", DIGIT, 10, "LeNet-5 with tanh and average pooling", "LeCun et al. 1998", lenet5::classic;
+    "cnn-small", DIGIT, 10, "3×3 convolutions with batch norm, as deep as the image asks for", "Simonyan & Zisserman 2015; Ioffe & Szegedy 2015; Lin et al. 2014", cnn_small::outputs;
+    "alexnet", [227, 227, 3], 1000, "`alexnet-2012` for 227×227, `alexnet-torchvision` for other sizes", "Krizhevsky et al. 2012", alexnet::by_size;
+    "alexnet-2012", [227, 227, 3], 1000, "AlexNet as courses show it, without groups", "Krizhevsky et al. 2012", alexnet::table;
+    "alexnet-grouped", [227, 227, 3], 1000, "AlexNet as it ran, in two groups", "Krizhevsky et al. 2012", alexnet::grouped;
+    "alexnet-torchvision", PHOTO, 1000, "AlexNet with fewer filters, for any size", "Krizhevsky 2014", alexnet::torchvision;
+    "vgg11", PHOTO, 1000, "3×3 convolutions only, eight of them", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG11));
+    "vgg13", PHOTO, 1000, "ten convolutions", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG13));
+    "vgg16", PHOTO, 1000, "thirteen convolutions", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG16));
+    "vgg19", PHOTO, 1000, "sixteen convolutions", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG19));
+    "vgg11-bn", PHOTO, 1000, "VGG-11 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG11));
+    "vgg13-bn", PHOTO, 1000, "VGG-13 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG13));
+    "vgg16-bn", PHOTO, 1000, "VGG-16 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG16));
+    "vgg19-bn", PHOTO, 1000, "VGG-19 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG19));
+    "resnet18", PHOTO, 1000, "residual blocks of two convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET18);
+    "resnet34", PHOTO, 1000, "residual blocks of two convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET34);
+    "resnet50", PHOTO, 1000, "residual bottlenecks of three convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET50);
+    "resnet101", PHOTO, 1000, "residual bottlenecks of three convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET101);
+    "resnet152", PHOTO, 1000, "residual bottlenecks of three convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET152);
+    "resnext50", PHOTO, 1000, "ResNet-50 with 32 groups of 4", "Xie et al. 2016", |x, k| resnet::outputs(x, k, &resnet::RESNEXT50);
+    "resnext101", PHOTO, 1000, "ResNet-101 with 32 groups of 8", "Xie et al. 2016", |x, k| resnet::outputs(x, k, &resnet::RESNEXT101);
+    "resnext101-64x4d", PHOTO, 1000, "ResNet-101 with 64 groups of 4", "Xie et al. 2016", |x, k| resnet::outputs(x, k, &resnet::RESNEXT101_64);
+    "se-resnet50", PHOTO, 1000, "ResNet-50 with squeeze and excitation", "Hu et al. 2017", |x, k| resnet::outputs(x, k, &resnet::SE_RESNET50);
+    "squeezenet1.0", PHOTO, 1000, "fire modules", "Iandola et al. 2016", squeezenet::version_1_0;
+    "squeezenet", PHOTO, 1000, "fire modules, version 1.1", "Iandola et al. 2016", squeezenet::version_1_1;
+    "unet", [256, 256, 3], 1, "outputs for each pixel", "Ronneberger et al. 2015", unet::outputs;
 }
 
 /// Why a network cannot be built.

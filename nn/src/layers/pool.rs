@@ -1,6 +1,6 @@
 //! Pooling layers (curriculum rows I16–I18, L26): each window of each channel becomes one number.
 
-use graph::ops::{Axis, Fit, Pool2d, PoolKind, Window};
+use graph::ops::{Axis, Fit, Padding as Sides, Pool2d, PoolKind, Window};
 use graph::{GraphError, Scope, Symbol};
 
 use super::{Extent, Padding, axes, named};
@@ -12,6 +12,7 @@ struct Pooling {
     stride: [usize; 2],
     padding: Padding,
     fit: Fit,
+    round_up: bool,
     count_padding: bool,
 }
 
@@ -22,17 +23,24 @@ impl Pooling {
             stride: size,
             padding: Padding::Valid,
             fit: Fit::Exact,
+            round_up: false,
             count_padding: false,
         }
     }
 
     fn op(&self, kind: PoolKind) -> Pool2d {
-        let window = Window {
+        let mut window = Window {
             stride: self.stride,
             dilation: [1; 2],
             padding: self.padding.of_window(self.size, [1; 2]),
             fit: self.fit,
         };
+        if let (true, Sides::Explicit([_, below, _, right])) = (self.round_up, &mut window.padding) {
+            // ⌈room/s⌉ = ⌊(room + s − 1)/s⌋, for images of any size.
+            *below += self.stride[0].saturating_sub(1);
+            *right += self.stride[1].saturating_sub(1);
+            window.fit = Fit::Floor;
+        }
         let kind = match kind {
             PoolKind::Average { .. } => PoolKind::Average {
                 count_padding: self.count_padding,
@@ -143,6 +151,13 @@ macro_rules! common {
             /// Leaves unread what the last window does not reach, instead of refusing.
             pub fn round_down(mut self) -> Self {
                 self.pooling.fit = Fit::Floor;
+                self
+            }
+
+            /// Lets the last window reach over the edge, where there is nothing, instead of refusing
+            /// (PyTorch's `ceil_mode`).
+            pub fn round_up(mut self) -> Self {
+                self.pooling.round_up = true;
                 self
             }
         }

@@ -1,0 +1,108 @@
+//! The famous networks have exactly the parameters and multiply-accumulates of PyTorch's.
+#![allow(clippy::unwrap_used, reason = "helpers of tests")]
+
+use graph::Binding;
+use graticule_zoo::{NAMES, build};
+use nn::model::{Summary, summary};
+use serde_json::Value;
+
+fn golden() -> Vec<Value> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/golden/networks.json");
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+fn table(name: &str) -> Summary {
+    let network = NAMES.iter().find(|n| n.name == name).unwrap();
+    let model = build(name, network.input, network.outputs).unwrap();
+    summary(&model, &Binding::batch(1)).unwrap()
+}
+
+#[test]
+fn parameters_and_macs_are_those_of_pytorch() {
+    let golden = golden();
+    assert!(golden.len() >= 20);
+    for expected in golden {
+        let name = expected["name"].as_str().unwrap();
+        let network = NAMES.iter().find(|n| n.name == name).unwrap();
+        assert_eq!(serde_json::json!(network.input), expected["input"], "{name}");
+        assert_eq!(network.outputs, expected["outputs"], "{name}");
+        let found = table(name);
+        assert_eq!(found.trainable, expected["trainable"], "{name}");
+        assert_eq!(found.parameters - found.trainable, expected["states"], "{name}");
+        assert_eq!(found.macs, expected["macs"], "{name}");
+    }
+}
+
+/// Output shapes without the batch, and parameters, of the rows that are no response norm or dropout.
+fn rows(name: &str) -> Vec<(Vec<usize>, usize)> {
+    let rows = table(name).layers.into_iter();
+    let moving = ["local_response_norm", "dropout"];
+    rows.filter(|r| !moving.contains(&r.kind.as_str()))
+        .map(|r| (r.output_shape[1..].to_vec(), r.parameters))
+        .collect()
+}
+
+#[test]
+fn x18_alexnets_shapes() {
+    let shapes: Vec<Vec<usize>> = rows("alexnet").into_iter().map(|(shape, _)| shape).collect();
+    let expected: [&[usize]; 13] = [
+        &[227, 227, 3],
+        &[55, 55, 96],
+        &[27, 27, 96],
+        &[27, 27, 256],
+        &[13, 13, 256],
+        &[13, 13, 384],
+        &[13, 13, 384],
+        &[13, 13, 256],
+        &[6, 6, 256],
+        &[9216],
+        &[4096],
+        &[4096],
+        &[1000],
+    ];
+    assert_eq!(shapes, expected);
+}
+
+#[test]
+fn x19_alexnets_parameters() {
+    let counts: Vec<usize> = rows("alexnet").into_iter().map(|(_, count)| count).collect();
+    let weighted: Vec<usize> = counts.into_iter().filter(|&count| count > 0).collect();
+    let expected = [
+        34_944, 614_656, 885_120, 1_327_488, 884_992, 37_752_832, 16_781_312, 4_097_000,
+    ];
+    assert_eq!(weighted, expected);
+    assert_eq!(table("alexnet").trainable, 62_378_344);
+    assert_eq!(table("alexnet-2012").trainable, 62_378_344);
+    assert_eq!(table("alexnet-grouped").trainable, 60_965_224);
+    assert_eq!(table("alexnet-torchvision").trainable, 61_100_840);
+    let any_size = build("alexnet", &[224, 224, 3], 1000).unwrap();
+    assert_eq!(any_size.trainable_count(), 61_100_840);
+}
+
+#[test]
+fn x21_alexnets_macs_with_and_without_groups() {
+    assert_eq!(table("alexnet").macs, 1_135_256_096);
+    assert_eq!(table("alexnet-grouped").macs, 724_406_816);
+}
+
+#[test]
+fn sizes_that_do_not_fit_are_told_with_a_remedy() {
+    let told = |name, shape: &[usize]| build(name, shape, 10).err().unwrap().to_string();
+    let alexnet = told("alexnet-2012", &[224, 224, 3]);
+    assert!(alexnet.contains("take `alexnet-torchvision`"), "{alexnet}");
+    assert!(told("unet", &[100, 96, 3]).contains("multiples of 16"));
+    for (name, smallest) in [
+        ("alexnet", 63),
+        ("vgg16", 32),
+        ("squeezenet", 17),
+        ("squeezenet1.0", 21),
+    ] {
+        let shape = [smallest - 1, 90, 3];
+        let text = told(name, &shape);
+        assert!(
+            text.contains(&format!("at least {smallest}×{smallest}")),
+            "{text}"
+        );
+        build(name, &[smallest, smallest, 1], 10).unwrap();
+    }
+}
