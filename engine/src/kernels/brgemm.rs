@@ -17,16 +17,32 @@ pub struct Operands<'a> {
     pub a_row: usize,
     /// From one column of A to the next.
     pub a_column: usize,
-    /// Where each Aᵢ begins in `a`.
-    pub a_starts: &'a [usize],
+    /// Where each Aᵢ and Bᵢ begins.
+    pub starts: &'a [Start],
     /// Columns of each Aᵢ, which are rows of Bᵢ.
     pub depth: usize,
-    /// Storage of B: the Bᵢ lie one after another, each `depth` rows.
+    /// Storage of B.
     pub b: &'a [f32],
     /// From one row of B to the next.
     pub b_row: usize,
     /// Added to every row of C, if given: one number per column.
     pub bias: Option<&'a [f32]>,
+    /// Added to C, if given: it lies as C does.
+    pub residual: Option<&'a [f32]>,
+}
+
+/// Where one pair of matrices begins in the storage of A and of B.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Start {
+    /// First element of Aᵢ.
+    pub a: usize,
+    /// First element of Bᵢ.
+    pub b: usize,
+}
+
+impl Start {
+    /// A single product: both begin where their storage does.
+    pub const ONE: [Start; 1] = [Start { a: 0, b: 0 }];
 }
 
 /// What happens to C.
@@ -44,12 +60,13 @@ struct Tile {
     a: *const f32,
     a_row: usize,
     a_column: usize,
-    a_starts: *const usize,
+    starts: *const Start,
     batches: usize,
     depth: usize,
     b: *const f32,
     b_row: usize,
     bias: *const f32,
+    residual: *const f32,
     c: *mut f32,
     c_row: usize,
     /// Columns in the last vector of the tile.
@@ -88,12 +105,15 @@ pub fn brgemm(
                     a: x.a.as_ptr().add(row * x.a_row),
                     a_row: x.a_row,
                     a_column: x.a_column,
-                    a_starts: x.a_starts.as_ptr(),
-                    batches: x.a_starts.len(),
+                    starts: x.starts.as_ptr(),
+                    batches: x.starts.len(),
                     depth: x.depth,
                     b: x.b.as_ptr().add(column),
                     b_row: x.b_row,
                     bias: x.bias.map_or(std::ptr::null(), |b| b.as_ptr().add(column)),
+                    residual: x
+                        .residual
+                        .map_or(std::ptr::null(), |r| r.as_ptr().add(row * c_row + column)),
                     c: c.as_mut_ptr().add(row * c_row + column),
                     c_row,
                     tail: wide - (wide.div_ceil(isa.lanes()) - 1) * isa.lanes(),
@@ -119,19 +139,23 @@ fn check(rows: usize, columns: usize, x: &Operands, c: usize, c_row: usize) {
             bias.len()
         );
     }
-    if x.depth == 0 || x.a_starts.is_empty() {
-        return;
-    }
-    let reach = (rows - 1) * x.a_row + (x.depth - 1) * x.a_column;
-    for &start in x.a_starts {
+    if let Some(residual) = x.residual {
         assert!(
-            start + reach < x.a.len(),
-            "brgemm: A has {} elements, needs {}",
-            x.a.len(),
-            start + reach + 1
+            residual.len() > (rows - 1) * c_row + columns - 1,
+            "brgemm: the residual has {} elements, C has {c}",
+            residual.len()
         );
     }
-    let b = (x.a_starts.len() * x.depth - 1) * x.b_row + columns;
+    if x.depth == 0 || x.starts.is_empty() {
+        return;
+    }
+    let (a, b) = x
+        .starts
+        .iter()
+        .fold((0, 0), |(a, b), start| (start.a.max(a), start.b.max(b)));
+    let a = a + (rows - 1) * x.a_row + (x.depth - 1) * x.a_column + 1;
+    assert!(a <= x.a.len(), "brgemm: A has {} elements, needs {a}", x.a.len());
+    let b = b + (x.depth - 1) * x.b_row + columns;
     assert!(b <= x.b.len(), "brgemm: B has {} elements, needs {b}", x.b.len());
 }
 
@@ -172,18 +196,17 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT_ROWS: bool>(t
             let bias = load_row::<S, V>(t.bias, partial, t.tail);
             sums = [bias; R];
         }
-        if t.finish.accumulate {
-            for (r, sum) in sums.iter_mut().enumerate() {
-                let old = load_row::<S, V>(t.c.add(r * t.c_row), partial, t.tail);
-                for v in 0..V {
-                    sum[v] = old[v].fma(S::splat(1.0), sum[v]);
-                }
-            }
-        }
         if partial {
             multiply::<S, R, V, UNIT_ROWS, true>(t, &mut sums);
         } else {
             multiply::<S, R, V, UNIT_ROWS, false>(t, &mut sums);
+        }
+        // What is added comes last: a long sum made in parts then keeps more of its small terms.
+        if t.finish.accumulate {
+            add_rows::<S, R, V>(t.c, t, partial, &mut sums);
+        }
+        if !t.residual.is_null() {
+            add_rows::<S, R, V>(t.residual, t, partial, &mut sums);
         }
         for (r, sum) in sums.iter().enumerate() {
             for (v, &value) in sum.iter().enumerate() {
@@ -198,6 +221,24 @@ unsafe fn tile<S: Simd, const R: usize, const V: usize, const UNIT_ROWS: bool>(t
                 } else {
                     value.store(to)
                 }
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn add_rows<S: Simd, const R: usize, const V: usize>(
+    from: *const f32,
+    t: &Tile,
+    partial: bool,
+    sums: &mut [[S; V]; R],
+) {
+    // SAFETY: `from` lies as C does, whose reach `brgemm` checked.
+    unsafe {
+        for (r, sum) in sums.iter_mut().enumerate() {
+            let row = load_row::<S, V>(from.add(r * t.c_row), partial, t.tail);
+            for (sum, &x) in sum.iter_mut().zip(&row) {
+                *sum = sum.add(x);
             }
         }
     }
@@ -228,10 +269,10 @@ unsafe fn multiply<S: Simd, const R: usize, const V: usize, const UNIT_ROWS: boo
     // SAFETY: as in `tile`. The sums live in a local so that they stay in registers.
     unsafe {
         let mut sums = *result;
-        let mut b = t.b;
         let a_row = if UNIT_ROWS { 1 } else { t.a_row };
         for batch in 0..t.batches {
-            let mut a = t.a.add(*t.a_starts.add(batch));
+            let start = *t.starts.add(batch);
+            let (mut a, mut b) = (t.a.add(start.a), t.b.add(start.b));
             for _ in 0..t.depth {
                 let row = load_row::<S, V>(b, PARTIAL, t.tail);
                 for (r, sum) in sums.iter_mut().enumerate() {
@@ -305,18 +346,20 @@ mod tests {
         #[test]
         fn agrees_with_the_plain_triple_loop(
             rows in 1usize..32, columns in 1usize..40, depth in 1usize..20, batches in 1usize..4,
-            unit_rows: bool, accumulate: bool, relu: bool, with_bias: bool,
+            unit_rows: bool, accumulate: bool, relu: bool, with_bias: bool, with_residual: bool,
         ) {
-            let a_starts: Vec<usize> = (0..batches).map(|i| 3 + 5 * (batches - i)).collect();
-            let (a_row, a_column) = if unit_rows { (1, rows + 2) } else { (depth + 1, 1) };
-            let a = numbers(a_starts.iter().max().unwrap() + (rows - 1) * a_row + (depth - 1) * a_column + 1, 1);
             let b_row = columns + 3;
+            let starts: Vec<Start> =
+                (0..batches).map(|i| Start { a: 3 + 5 * (batches - i), b: (batches - 1 - i) * depth * b_row }).collect();
+            let (a_row, a_column) = if unit_rows { (1, rows + 2) } else { (depth + 1, 1) };
+            let a = numbers(3 + 5 * batches + (rows - 1) * a_row + (depth - 1) * a_column + 1, 1);
             let b = numbers((batches * depth - 1) * b_row + columns, 2);
             let bias = numbers(columns, 3);
             let c_row = columns + 1;
+            let residual = numbers((rows - 1) * c_row + columns, 5);
             let before = numbers((rows - 1) * c_row + columns, 4);
-            let x = Operands { a: &a, a_row, a_column, a_starts: &a_starts, depth, b: &b, b_row,
-                bias: with_bias.then_some(&bias[..]) };
+            let x = Operands { a: &a, a_row, a_column, starts: &starts, depth, b: &b, b_row,
+                bias: with_bias.then_some(&bias[..]), residual: with_residual.then_some(&residual[..]) };
             for isa in Isa::available() {
                 let mut c = before.clone();
                 brgemm(isa, rows, columns, &x, &mut c, c_row, Finish { accumulate, relu });
@@ -324,8 +367,9 @@ mod tests {
                 for r in 0..rows { for j in 0..columns {
                     let mut sum = if accumulate { f64::from(before[r * c_row + j]) } else { 0.0 };
                     if with_bias { sum += f64::from(bias[j]); }
-                    for (i, start) in a_starts.iter().enumerate() { for k in 0..depth {
-                        sum += f64::from(a[start + r * a_row + k * a_column]) * f64::from(b[(i * depth + k) * b_row + j]);
+                    if with_residual { sum += f64::from(residual[r * c_row + j]); }
+                    for start in &starts { for k in 0..depth {
+                        sum += f64::from(a[start.a + r * a_row + k * a_column]) * f64::from(b[start.b + k * b_row + j]);
                     } }
                     expected[r * c_row + j] = if relu { sum.max(0.0) } else { sum } as f32;
                 } }

@@ -6,7 +6,7 @@
 use graph::Shape;
 use graph::ops::{LocallyConnected2d, LocallyConnected2dSizes};
 
-use super::brgemm::{Finish, Operands, brgemm};
+use super::brgemm::{Finish, Operands, Start, brgemm};
 use super::columns::by_rows;
 use super::registry::Built;
 use super::{BuildContext, Isa, Kernel, Task, Work};
@@ -117,11 +117,12 @@ impl Kernel for Forward {
                     a: x,
                     a_row: image,
                     a_column: 1,
-                    a_starts: &[strip.image],
+                    starts: &[Start { a: strip.image, b: 0 }],
                     depth: strip.length,
                     b: &w[p * weights + strip.weight * outputs..],
                     b_row: outputs,
                     bias: None,
+                    residual: None,
                 };
                 let finish = Finish {
                     accumulate: k > 0,
@@ -223,11 +224,12 @@ impl Kernel for WeightGradient {
                     a: x,
                     a_row: 1,
                     a_column: image,
-                    a_starts: &[strip.image],
+                    starts: &[Start { a: strip.image, b: 0 }],
                     depth: samples,
                     b: &g[p * outputs..],
                     b_row: result,
                     bias: None,
+                    residual: None,
                 };
                 let dw = &mut task.output[(p - first) * weights + strip.weight * outputs..];
                 let finish = Finish::default();

@@ -3,7 +3,7 @@
 use graph::Shape;
 use graph::ops::{MatMul, MatMulSizes};
 
-use super::brgemm::{Finish, Operands, brgemm};
+use super::brgemm::{Finish, Operands, Start, brgemm};
 use super::pack::{Pack, Source};
 use super::registry::Built;
 use super::{BuildContext, Isa, Kernel, Task, Work};
@@ -119,11 +119,12 @@ impl Kernel for Rows {
                 a: &a[first * a_row..],
                 a_row,
                 a_column,
-                a_starts: &[0],
+                starts: &Start::ONE,
                 depth: k,
                 b: self.pack.panel(packed, 0, panel),
                 b_row: self.pack.width,
                 bias: bias.map(|b| &b[column..]),
+                residual: None,
             };
             let finish = Finish {
                 accumulate: false,
@@ -173,11 +174,12 @@ impl Kernel for Outer {
             a: &a[first..],
             a_row: 1,
             a_column: m,
-            a_starts: &[0],
+            starts: &Start::ONE,
             depth,
             b,
             b_row: n,
             bias: None,
+            residual: None,
         };
         let finish = Finish {
             accumulate: self.reduce && !task.fresh,
@@ -238,11 +240,12 @@ impl Kernel for Batched {
                 a,
                 a_row,
                 a_column,
-                a_starts: &[0],
+                starts: &Start::ONE,
                 depth: k,
                 b,
                 b_row: n,
                 bias: None,
+                residual: None,
             };
             brgemm(
                 self.isa,

@@ -36,7 +36,7 @@ use std::ops::Range;
 
 use graph::Shape;
 
-pub use brgemm::{Finish, Operands, brgemm};
+pub use brgemm::{Finish, Operands, Start, brgemm};
 pub use isa::Isa;
 pub use pack::Pack;
 pub use peak::peak_flops;

@@ -14,6 +14,7 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn load_first(from: *const f32, count: usize) -> Self;
     unsafe fn store(self, to: *mut f32);
     unsafe fn store_first(self, to: *mut f32, count: usize);
+    unsafe fn add(self, other: Self) -> Self;
     /// self + a·b
     unsafe fn fma(self, a: Self, b: Self) -> Self;
     /// The larger; `other` where one of them is NaN.
@@ -62,6 +63,10 @@ unsafe impl Simd for Portable {
     unsafe fn store_first(self, to: *mut f32, count: usize) {
         // SAFETY: valid for `count` floats by contract.
         unsafe { std::ptr::copy_nonoverlapping(self.0.as_ptr(), to, count.min(8)) };
+    }
+    #[inline(always)]
+    unsafe fn add(self, other: Self) -> Self {
+        Self(std::array::from_fn(|i| self.0[i] + other.0[i]))
     }
     #[inline(always)]
     unsafe fn fma(self, a: Self, b: Self) -> Self {
@@ -149,6 +154,11 @@ pub(crate) mod x86 {
             unsafe { _mm256_maskstore_ps(to, first8(count), self.0) };
         }
         #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe { _mm256_add_ps(self.0, other.0) })
+        }
+        #[inline(always)]
         unsafe fn fma(self, a: Self, b: Self) -> Self {
             // SAFETY: contract of the trait.
             Self(unsafe { _mm256_fmadd_ps(a.0, b.0, self.0) })
@@ -221,6 +231,11 @@ pub(crate) mod x86 {
         unsafe fn store_first(self, to: *mut f32, count: usize) {
             // SAFETY: masked lanes are not written.
             unsafe { _mm512_mask_storeu_ps(to, first16(count), self.0) };
+        }
+        #[inline(always)]
+        unsafe fn add(self, other: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe { _mm512_add_ps(self.0, other.0) })
         }
         #[inline(always)]
         unsafe fn fma(self, a: Self, b: Self) -> Self {

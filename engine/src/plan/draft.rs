@@ -167,7 +167,7 @@ impl Drafting {
 /// The arithmetic, and nanoseconds on one thread: arithmetic and memory traffic, each at a modest rate.
 fn estimate(node: &Node, operands: &[OperandInfo]) -> (Cost, f64) {
     let shapes: Vec<&graph::Shape> = operands.iter().map(|o| &o.shape).collect();
-    let own = shapes.len() - usize::from(node.epilogue.bias);
+    let own = shapes.len() - node.epilogue.count();
     let cost = node.op.cost(&shapes[..own], &node.shape);
     let moved: usize = shapes.iter().map(|s| s.elements()).sum::<usize>() + node.shape.elements();
     (cost, cost.macs as f64 / 40.0 + moved as f64 * 0.25 + 20.0)

@@ -11,10 +11,25 @@ use crate::EngineError;
 /// What rides in the epilogue of a matrix product or convolution.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Epilogue {
-    /// The last operand is a bias, one number per output channel.
+    /// Behind the op's own operands stands a bias, one number per output channel.
     pub bias: bool,
+    /// Behind that stands a tensor of the result's shape that is added.
+    pub residual: bool,
     /// max(0, ·) at the end.
     pub relu: bool,
+}
+
+impl Epilogue {
+    /// Where bias and residual stand among the operands, if there are any, behind `own` ones.
+    pub(crate) fn operands(self, own: usize) -> [Option<usize>; 2] {
+        let residual = own + usize::from(self.bias);
+        [self.bias.then_some(own), self.residual.then_some(residual)]
+    }
+
+    /// How many operands it adds.
+    pub(crate) fn count(self) -> usize {
+        usize::from(self.bias) + usize::from(self.residual)
+    }
 }
 
 /// A node whose sizes are known.
@@ -107,7 +122,7 @@ impl Ir {
 
     /// Whether the node reads the numbers of an operand (a fused bias always is read).
     pub(crate) fn reads(&self, node: &Node, position: usize) -> bool {
-        (node.epilogue.bias && position + 1 == node.inputs.len()) || node.op.reads(position)
+        position + node.epilogue.count() >= node.inputs.len() || node.op.reads(position)
     }
 
     fn fuse_epilogues(&mut self) {
@@ -175,7 +190,7 @@ impl Ir {
             (node.op, node.inputs) = (op, inputs);
             node.epilogue = Epilogue {
                 bias: true,
-                relu: false,
+                ..Epilogue::default()
             };
         }
     }

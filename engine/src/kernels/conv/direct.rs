@@ -1,0 +1,180 @@
+//! Convolution straight from the image: each tap, or run of neighbouring taps, is one matrix of a
+//! batch-reduce product whose A rows are pixels. Nothing is copied or padded.
+
+use std::ops::Range;
+
+use super::geometry::Region;
+use super::pass::{Pass, Phase};
+use crate::kernels::brgemm::{Finish, Operands, brgemm};
+use crate::kernels::{BuildContext, Built, Isa, Kernel, Task, Work};
+use crate::plan::Epilogue;
+
+/// Bytes of the source that are read for all panels of outputs before the next.
+const BLOCK: usize = 256 * 1024;
+/// Lines shorter than this are taken down the columns where that makes longer ones.
+const SHORT: usize = 8;
+
+struct Direct {
+    isa: Isa,
+    pass: Pass,
+    epilogue: Epilogue,
+    work: Work,
+}
+
+pub(super) fn build(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {
+    let work = super::image_work(context, &pass);
+    let pack = pass.pack.clone();
+    let kernel = Direct {
+        isa: context.isa,
+        pass,
+        epilogue,
+        work,
+    };
+    Built::new(kernel, super::by_sample(epilogue, work)).packing(1, pack)
+}
+
+/// The operands of one call, and where its results go.
+struct Call<'a> {
+    x: &'a [f32],
+    packed: &'a [f32],
+    bias: Option<&'a [f32]>,
+    residual: Option<&'a [f32]>,
+    output: &'a mut [f32],
+    /// Elements of the first sample's result that lie before `output`.
+    skipped: usize,
+}
+
+impl Kernel for Direct {
+    fn work(&self) -> Work {
+        self.work
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let [sample, _] = self.pass.elements();
+        let rows = self.pass.phases[0].rows.count;
+        let line = self.pass.source[1] * self.pass.source[2] * self.pass.phases[0].rows.step;
+        let fit = (BLOCK / (line * 4).max(1)).max(1);
+        let range = task.range.clone();
+        let (mut call, skipped) = (
+            self.call(task),
+            range.start * self.pass.result[1] * self.pass.result[2],
+        );
+        match self.work {
+            Work::Pieces { .. } => {
+                call.skipped = skipped;
+                for first in range.clone().step_by(fit) {
+                    self.block(&mut call, 0..1, first..(first + fit).min(range.end));
+                }
+            }
+            // Large images in blocks of rows, small ones together.
+            _ if fit < rows => {
+                for n in 0..range.len() {
+                    for first in (0..rows).step_by(fit) {
+                        self.block(&mut call, n..n + 1, first..(first + fit).min(rows));
+                    }
+                }
+            }
+            _ => {
+                let together = (BLOCK / (sample * 4).max(1)).max(1);
+                for first in (0..range.len()).step_by(together) {
+                    self.block(&mut call, first..(first + together).min(range.len()), 0..rows);
+                }
+            }
+        }
+    }
+}
+
+impl Direct {
+    fn call<'a>(&self, task: Task<'a>) -> Call<'a> {
+        let [bias, residual] = self.epilogue.operands(2);
+        Call {
+            x: task.input(0),
+            packed: task.input(1),
+            bias: bias.map(|k| task.input(k)),
+            residual: residual.map(|k| task.input(k)),
+            output: task.output,
+            skipped: 0,
+        }
+    }
+
+    /// All outputs of some rows of some samples, panel after panel.
+    fn block(&self, call: &mut Call, samples: Range<usize>, rows: Range<usize>) {
+        // Phases differ by at most one row; the last block takes what is left.
+        let last = rows.end >= self.pass.phases[0].rows.count;
+        for group in 0..self.pass.groups {
+            for panel in 0..self.pass.pack.panels() {
+                for phase in &self.pass.phases {
+                    let end = if last { phase.rows.count } else { rows.end };
+                    for region in &phase.regions {
+                        let within = region.rows.start.max(rows.start)..region.rows.end.min(end);
+                        for n in samples.clone().filter(|_| !within.is_empty()) {
+                            self.region(call, (group, panel), (phase, region), n, within.clone());
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    /// One panel of outputs of the pixels of a region, line by line.
+    fn region(
+        &self,
+        call: &mut Call,
+        (group, panel): (usize, usize),
+        (phase, region): (&Phase, &Region),
+        sample: usize,
+        rows: Range<usize>,
+    ) {
+        let pass = &self.pass;
+        let ([_, width, channels], [source, result]) = (pass.source, pass.elements());
+        let down = [
+            phase.rows.step * width * channels,
+            pass.step[0] * pass.result[1] * pass.result[2],
+        ];
+        let along = [phase.columns.step * channels, pass.step[1] * pass.result[2]];
+        let (high, wide) = (rows.len(), region.columns.len());
+        // Lines that follow one another without a gap are one line.
+        let joined = down == along.map(|step| step * wide);
+        let (lines, length, next_line, next) = if joined {
+            (1, high * wide, down, along)
+        } else if wide < SHORT && high > wide {
+            (wide, high, along, down)
+        } else {
+            (high, wide, down, along)
+        };
+        let from = (rows.start * down[0] + region.columns.start * along[0]) as isize + region.origin;
+        let from = sample * source + (from + (group * pass.depth()) as isize) as usize;
+        let column = pass.column(group, panel);
+        let to =
+            sample * result + pass.place(phase, rows.start, region.columns.start) + column - call.skipped;
+        let finish = Finish {
+            accumulate: false,
+            relu: self.epilogue.relu,
+        };
+        for line in 0..lines {
+            let to = to + line * next_line[1];
+            let x = Operands {
+                // A region without taps may lie behind the source.
+                a: call.x.get(from + line * next_line[0]..).unwrap_or_default(),
+                a_row: next[0],
+                a_column: 1,
+                starts: &region.starts,
+                depth: region.depth,
+                b: pass.pack.panel(call.packed, group, panel),
+                b_row: pass.pack.width,
+                bias: call.bias.map(|b| &b[column..]),
+                residual: call.residual.map(|r| &r[to + call.skipped..]),
+            };
+            let columns = pass.pack.columns_of(panel);
+            brgemm(
+                self.isa,
+                length,
+                columns,
+                &x,
+                &mut call.output[to..],
+                next[1],
+                finish,
+            );
+        }
+    }
+}

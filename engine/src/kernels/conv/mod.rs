@@ -1,0 +1,82 @@
+//! Convolution: forward, back to the input, and the gradient of the weights, without an im2col buffer.
+
+mod depthwise;
+mod direct;
+mod gathered;
+mod geometry;
+mod pass;
+mod weights;
+mod weights_split;
+
+use graph::Shape;
+use graph::ops::{Conv2d, Conv2dTransposed, Conv2dWeightGradient};
+
+use super::{BuildContext, Built, Work};
+use crate::EngineError;
+use crate::plan::Epilogue;
+use pass::Pass;
+
+pub(crate) fn forward(
+    context: &BuildContext,
+    op: Conv2d,
+    epilogue: Epilogue,
+    shapes: &[&Shape],
+) -> Result<Built, EngineError> {
+    let sizes = op.sizes(shapes[0], shapes[1])?;
+    Ok(match depthwise::suits(&sizes) {
+        true => depthwise::forward(context, sizes, epilogue),
+        false => image_pass(context, Pass::forward(context, &sizes), epilogue),
+    })
+}
+
+pub(crate) fn transposed(
+    context: &BuildContext,
+    op: Conv2dTransposed,
+    shapes: &[&Shape],
+) -> Result<Built, EngineError> {
+    let sizes = op.sizes(shapes)?;
+    Ok(match depthwise::suits(&sizes) {
+        true => depthwise::backward(context, sizes),
+        false => image_pass(context, Pass::backward(context, &sizes), Epilogue::default()),
+    })
+}
+
+pub(crate) fn weight_gradient(
+    context: &BuildContext,
+    op: Conv2dWeightGradient,
+    shapes: &[&Shape],
+) -> Result<Built, EngineError> {
+    let sizes = op.sizes(shapes)?;
+    Ok(if depthwise::suits(&sizes) {
+        depthwise::weights(context, sizes)
+    } else if weights_split::suits(context, &sizes) {
+        weights_split::build(context, sizes)
+    } else {
+        weights::build(context, sizes)
+    })
+}
+
+fn image_pass(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {
+    match gathered::suits(&pass) {
+        true => gathered::build(context, pass, epilogue),
+        false => direct::build(context, pass, epilogue),
+    }
+}
+
+/// How a pass is split: by samples; one sample alone by the rows of its result, where they are whole.
+fn image_work(context: &BuildContext, pass: &Pass) -> Work {
+    match context.batch == 1 && pass.phases.len() == 1 {
+        true => Work::Pieces {
+            count: pass.result[0],
+            elements: pass.result[1] * pass.result[2],
+        },
+        false => Work::Samples,
+    }
+}
+
+/// Which operands an image's pass takes by sample: the image and, behind weights and bias, the residual.
+fn by_sample(epilogue: Epilogue, work: Work) -> Vec<bool> {
+    let [_, residual] = epilogue.operands(2);
+    let image = |k: usize| work == Work::Samples && (k == 0 || Some(k) == residual);
+    (0..4).map(image).collect()
+}

@@ -1,0 +1,127 @@
+//! The gradient of many weights on few pixels: the weights are split between the threads, and each piece sees
+//! all samples, so that no thread needs a partial result of all weights.
+
+use std::ops::Range;
+
+use graph::ops::Conv2dSizes;
+
+use super::geometry::Axis;
+use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
+use crate::kernels::{BuildContext, Built, Isa, Kernel, Task, Work};
+
+/// Pixels of the gradient that are taken for all pieces before the next.
+const PIXELS: usize = 768;
+/// Above this many bytes of partial results weights are split.
+const PARTIALS: usize = 4 << 20;
+/// Below this many samples there are too few parts for the threads.
+const FEW: usize = 4;
+/// Elements of a piece, about.
+const PIECE: usize = 32 * 1024;
+/// Filling between gathered rows, so that they do not share cache sets.
+const GAP: usize = 16;
+
+struct SplitWeights {
+    isa: Isa,
+    sizes: Conv2dSizes,
+    down: Axis,
+    along: Axis,
+    /// Channels of one tap that are a piece.
+    channels: usize,
+}
+
+fn elements(s: &Conv2dSizes) -> usize {
+    s.window.kernel[0] * s.window.kernel[1] * s.channels * s.outputs
+}
+
+/// Whether partial results of all weights would cost more than they are worth.
+pub(super) fn suits(context: &BuildContext, s: &Conv2dSizes) -> bool {
+    s.groups == 1 && s.channels >= 16 && (elements(s) * 4 * context.chunks > PARTIALS || context.batch < FEW)
+}
+
+pub(super) fn build(context: &BuildContext, sizes: Conv2dSizes) -> Built {
+    let divides = |c: &usize| sizes.channels.is_multiple_of(*c) && c * sizes.outputs <= PIECE;
+    let kernel = SplitWeights {
+        isa: context.isa,
+        down: Axis::forward(&sizes.window, 0),
+        along: Axis::forward(&sizes.window, 1),
+        channels: (1..=sizes.channels).filter(divides).max().unwrap_or(1),
+        sizes,
+    };
+    Built::new(kernel, vec![false; 2])
+}
+
+impl Kernel for SplitWeights {
+    fn work(&self) -> Work {
+        let piece = self.channels * self.sizes.outputs;
+        Work::Pieces {
+            count: elements(&self.sizes) / piece,
+            elements: piece,
+        }
+    }
+
+    fn scratch(&self) -> usize {
+        PIXELS * (self.channels + GAP)
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let s = &self.sizes;
+        let (x, g) = (task.input(0), task.input(1));
+        let pixels = s.batch * s.window.output[0] * s.window.output[1];
+        for first in (0..pixels).step_by(PIXELS) {
+            let block = first..(first + PIXELS).min(pixels);
+            let g = &g[block.start * s.outputs..block.end * s.outputs];
+            let pieces = task.output.chunks_exact_mut(self.channels * s.outputs);
+            for (piece, dw) in task.range.clone().zip(pieces) {
+                self.gather(x, &block, piece, task.scratch);
+                let operands = Operands {
+                    a: task.scratch,
+                    a_row: 1,
+                    a_column: self.channels + GAP,
+                    starts: &Start::ONE,
+                    depth: block.len(),
+                    b: g,
+                    b_row: s.outputs,
+                    bias: None,
+                    residual: None,
+                };
+                let finish = Finish {
+                    accumulate: first > 0,
+                    relu: false,
+                };
+                brgemm(
+                    self.isa,
+                    self.channels,
+                    s.outputs,
+                    &operands,
+                    dw,
+                    s.outputs,
+                    finish,
+                );
+            }
+        }
+    }
+}
+
+impl SplitWeights {
+    /// Lays the channels of a piece that each pixel of the block meets, one pixel a row; zeros outside the image.
+    fn gather(&self, x: &[f32], block: &Range<usize>, piece: usize, matrix: &mut [f32]) {
+        let s = &self.sizes;
+        let ([h, width], [high, wide]) = (s.window.image, s.window.output);
+        let blocks = s.channels / self.channels;
+        let (tap, channel) = (piece / blocks, piece % blocks * self.channels);
+        let dy = self.down.taps[tap / s.window.kernel[1]].1;
+        let dx = self.along.taps[tap % s.window.kernel[1]].1;
+        for (pixel, row) in block.clone().zip(matrix.chunks_exact_mut(self.channels + GAP)) {
+            let (n, i, j) = (pixel / wide / high, pixel / wide % high, pixel % wide);
+            let r = (i * self.down.step) as isize + dy;
+            let c = (j * self.along.step) as isize + dx;
+            let to = &mut row[..self.channels];
+            if (0..h as isize).contains(&r) && (0..width as isize).contains(&c) {
+                let at = ((n * h + r as usize) * width + c as usize) * s.channels + channel;
+                to.copy_from_slice(&x[at..at + self.channels]);
+            } else {
+                to.fill(0.0);
+            }
+        }
+    }
+}
