@@ -148,7 +148,7 @@ fn zip_with(out: &mut [f32], a: &[f32], sa: usize, b: &[f32], sb: usize, f: impl
 }
 
 per_isa!(
-    fn zip(kind: BinaryKind, out: &mut [f32], a: &[f32], sa: usize, b: &[f32], sb: usize) {
+    pub(super) fn zip(kind: BinaryKind, out: &mut [f32], a: &[f32], sa: usize, b: &[f32], sb: usize) {
         match kind {
             BinaryKind::Add => zip_with(out, a, sa, b, sb, |x, y| x + y),
             BinaryKind::Subtract => zip_with(out, a, sa, b, sb, |x, y| x - y),
@@ -201,7 +201,7 @@ const HALF_ROOT: f32 = std::f32::consts::FRAC_1_SQRT_2;
 use UnaryKind as K;
 
 per_isa!(
-    fn map(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
+    pub(super) fn map(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
         match kind {
             // A comparison that is false for NaN, so that NaN stays visible.
             K::Relu => map_with(x, out, |x| if x <= 0.0 { 0.0 } else { x }),
@@ -258,7 +258,7 @@ fn slope_with(g: &[f32], v: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
 }
 
 per_isa!(
-    fn slope(kind: UnaryKind, g: &[f32], v: &[f32], out: &mut [f32]) {
+    pub(super) fn slope(kind: UnaryKind, g: &[f32], v: &[f32], out: &mut [f32]) {
         match kind {
             K::Relu => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { 0.0 }),
             K::LeakyRelu(slope) => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { slope }),
@@ -312,7 +312,7 @@ impl Kernel for AffineKernel {
 }
 
 per_isa!(
-    fn scale_shift(scale: f32, shift: f32, x: &[f32], out: &mut [f32]) {
+    pub(super) fn scale_shift(scale: f32, shift: f32, x: &[f32], out: &mut [f32]) {
         map_with(x, out, |x| scale * x + shift);
     }
 );

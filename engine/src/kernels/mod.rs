@@ -5,6 +5,7 @@
 //! may run whole stretches of a network per sample, per micro-batch or layer by layer.
 
 mod brgemm;
+mod chain;
 mod columns;
 mod conv;
 mod dropout;

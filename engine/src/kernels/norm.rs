@@ -101,7 +101,7 @@ impl Kernel for Moments {
 }
 
 /// Adds two totals per lane of a run to two sums per channel.
-fn fold(totals: &[f32], sums: &mut [f32]) {
+pub(super) fn fold(totals: &[f32], sums: &mut [f32]) {
     let (length, c) = (totals.len() / 2, sums.len() / 2);
     for (totals, sums) in totals.chunks_exact(length).zip(sums.chunks_exact_mut(c)) {
         for row in totals.chunks_exact(c) {
@@ -188,7 +188,7 @@ pub(crate) fn sums(context: &BuildContext, epsilon: f32, x: &Shape) -> Built {
 }
 
 /// 1/√(σ² + ε) of each channel.
-fn inverses(moments: &[f32], epsilon: f32) -> impl Iterator<Item = f32> + Clone + '_ {
+pub(super) fn inverses(moments: &[f32], epsilon: f32) -> impl Iterator<Item = f32> + Clone + '_ {
     moments[moments.len() / 2..]
         .iter()
         .map(move |v| 1.0 / (v + epsilon).sqrt())
@@ -211,6 +211,7 @@ impl Kernel for Sums {
         if task.fresh {
             task.output.fill(0.0);
         }
+        totals.fill(0.0);
         products(self.isa, g, x, means, scales, totals);
         fold(totals, task.output);
     }
@@ -244,9 +245,8 @@ fn product_block<const L: usize>(
 }
 
 per_isa!(
-    fn products(g: &[f32], x: &[f32], means: &[f32], scales: &[f32], totals: &mut [f32]) {
+    pub(super) fn products(g: &[f32], x: &[f32], means: &[f32], scales: &[f32], totals: &mut [f32]) {
         let length = means.len();
-        totals.fill(0.0);
         for (g, x) in g.chunks(BLOCK * length).zip(x.chunks(BLOCK * length)) {
             let mut lane = 0;
             while lane + 2 * LANES <= length {
@@ -265,6 +265,37 @@ per_isa!(
                 sums[k] += g[k];
                 along[k] += g[k] * (x[k] - means[k]) * scales[k];
             }
+        }
+    }
+);
+
+#[inline(always)]
+fn sum_block<const L: usize>(x: &[f32], totals: &mut [f32], lane: usize) {
+    let mut sums = [0.0f32; L];
+    for run in x.chunks_exact(totals.len()) {
+        let v: [f32; L] = lanes(run, lane);
+        for k in 0..L {
+            sums[k] += v[k];
+        }
+    }
+    add_lanes(totals, lane, sums);
+}
+
+per_isa!(
+    /// Adds the runs of x to the totals, lane by lane.
+    pub(super) fn sum_runs(x: &[f32], totals: &mut [f32]) {
+        let length = totals.len();
+        for block in x.chunks(BLOCK * length) {
+            let mut lane = 0;
+            while lane + 2 * LANES <= length {
+                sum_block::<{ 2 * LANES }>(block, totals, lane);
+                lane += 2 * LANES;
+            }
+            if lane < length {
+                sum_block::<LANES>(block, totals, lane);
+            }
+            let rest = block.chunks_exact(length).remainder();
+            totals.iter_mut().zip(rest).for_each(|(sum, x)| *sum += x);
         }
     }
 );
@@ -313,7 +344,7 @@ impl Kernel for Normalize {
 }
 
 per_isa!(
-    fn scale_rows(x: &[f32], means: &[f32], scales: &[f32], shifts: &[f32], y: &mut [f32]) {
+    pub(super) fn scale_rows(x: &[f32], means: &[f32], scales: &[f32], shifts: &[f32], y: &mut [f32]) {
         let length = means.len();
         for (y, x) in y.chunks_mut(length).zip(x.chunks(length)) {
             let n = y.len();
@@ -371,7 +402,7 @@ impl Kernel for InputGradient {
 }
 
 per_isa!(
-    fn gradient_rows(g: &[f32], x: &[f32], coefficients: [&[f32]; 4], dx: &mut [f32]) {
+    pub(super) fn gradient_rows(g: &[f32], x: &[f32], coefficients: [&[f32]; 4], dx: &mut [f32]) {
         let length = coefficients[0].len();
         let rows = dx.chunks_mut(length).zip(g.chunks(length)).zip(x.chunks(length));
         for ((dx, g), x) in rows {

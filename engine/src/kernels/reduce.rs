@@ -167,7 +167,7 @@ per_isa!(
 );
 
 per_isa!(
-    fn total_of(x: &[f32], total: &mut f32) {
+    pub(super) fn total_of(x: &[f32], total: &mut f32) {
         // Many running sums are fast and keep the rounding error small.
         let mut sums = [0.0f32; 32];
         let blocks = x.chunks_exact(32);

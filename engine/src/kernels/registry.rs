@@ -4,8 +4,9 @@ use graph::Shape;
 use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
-    BuildContext, Kernel, OperandInfo, Pack, conv, dropout, elementwise, gather, layer_norm, local_response,
-    locally, matmul, movement, norm, pad, pool, reduce, reference, resize, small_conv, softmax,
+    BuildContext, Kernel, OperandInfo, Pack, chain, conv, dropout, elementwise, gather, layer_norm,
+    local_response, locally, matmul, movement, norm, pad, pool, reduce, reference, resize, small_conv,
+    softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};
@@ -52,7 +53,7 @@ pub fn build(
     let shapes: Vec<&Shape> = operands.iter().map(|o| &o.shape).collect();
     match action {
         Action::Graph(op) => graph_op(context, op, epilogue, &shapes, output),
-        Action::Fused(fused) => fused_ops(context, fused, epilogue, &shapes),
+        Action::Fused(fused) => fused_ops(context, fused, epilogue, &shapes, output),
     }
 }
 
@@ -61,8 +62,10 @@ fn fused_ops(
     fused: &Fused,
     epilogue: Epilogue,
     shapes: &[&Shape],
+    output: &Shape,
 ) -> Result<Built, EngineError> {
     Ok(match fused {
+        Fused::Chain(chain) => chain::build(context, chain, output),
         Fused::ConvPool(what) => small_conv::conv_pool(context, what, epilogue, shapes)?,
         Fused::Pooled(what) => small_conv::pooled(what),
         Fused::Unpool(what) => small_conv::unpool(context, what),

@@ -6,6 +6,7 @@ use graph::Shape;
 use graph::ops::{Cost, Op};
 
 use super::PooledConv;
+use super::chain::Chain;
 
 /// What a node computes.
 #[derive(Debug, Clone)]
@@ -31,6 +32,8 @@ pub enum Fused {
     PooledConvWeights(Arc<PooledConv>),
     /// The gradient of the convolution's bias. Operands: as above.
     PooledConvBias(Arc<PooledConv>),
+    /// Element-wise ops, and perhaps a sum at their end, in one pass.
+    Chain(Chain),
 }
 
 impl Action {
@@ -82,6 +85,7 @@ impl Fused {
             Fused::PooledConvInput(_) => "pooled_conv2d_input",
             Fused::PooledConvWeights(_) => "pooled_conv2d_weights",
             Fused::PooledConvBias(_) => "pooled_conv2d_bias",
+            Fused::Chain(chain) => chain.name(),
         }
     }
 
@@ -96,6 +100,7 @@ impl Fused {
                 Cost::macs(what.sizes.macs())
             }
             Fused::Pooled(_) | Fused::Unpool(_) | Fused::PooledConvBias(_) => Cost::flops(output.elements()),
+            Fused::Chain(chain) => chain.cost,
         }
     }
 }

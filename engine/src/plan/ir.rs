@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use graph::ops::{BinaryKind, Op, UnaryKind};
 use graph::{Binding, Shape, Symbol, topological};
 
-use super::{Action, fuse_pool};
+use super::{Action, fuse, fuse_pool};
 use crate::EngineError;
 
 /// What rides in the epilogue of a matrix product or convolution.
@@ -52,7 +52,7 @@ pub(crate) struct Ir {
 }
 
 impl Ir {
-    pub(crate) fn new(outputs: &[Symbol], binding: &Binding) -> Result<Self, EngineError> {
+    pub(crate) fn new(outputs: &[Symbol], binding: &Binding, batch: usize) -> Result<Self, EngineError> {
         let symbols = topological(outputs);
         let shapes = binding.shapes(&symbols)?;
         let mut nodes: Vec<Node> = Vec::new();
@@ -85,6 +85,7 @@ impl Ir {
         let mut ir = Self { nodes, outputs };
         ir.fuse_epilogues();
         fuse_pool::fuse(&mut ir);
+        fuse::fuse(&mut ir, batch);
         Ok(ir)
     }
 

@@ -1,9 +1,12 @@
 //! From a graph to a plan: which kernel computes each value, in which stage, and where it lies.
 
 mod action;
+pub(crate) mod chain;
 mod draft;
+mod fuse;
 mod fuse_pool;
 mod ir;
+mod link;
 mod memory;
 mod placement;
 mod schedule;
@@ -136,7 +139,7 @@ pub(crate) fn plan(
             .chain(wanted.updates)
             .map(|(_, value)| value.clone()),
     );
-    let ir = Ir::new(&all, binding)?;
+    let ir = Ir::new(&all, binding, context.batch)?;
     let (mut values, drafts) = draft(&ir, layout, context)?;
     let assignments = place_gradients(&ir, wanted, layout, &drafts, &mut values)?;
     let kept: Vec<usize> = ir.outputs.iter().map(|&o| ir.origin(o)).collect();
