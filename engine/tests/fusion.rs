@@ -5,7 +5,11 @@
 mod common;
 
 use common::{check, check_with, numbers};
-use graph::ops::{Axis, BatchNorm, Conv2d, ReduceKind, UnaryKind, Window};
+use graph::interpret::evaluate;
+use graph::ndarray::{ArrayD, IxDyn};
+use graph::ops::{
+    Axis, BatchNorm, Conv2d, CrossEntropy, CrossEntropyTargets, ReduceKind, Slice, UnaryKind, Window,
+};
 use graph::{Binding, Mode, Shape, Symbol, differentiate, lower};
 use graticule_engine::{Engine, Parameters, Program, Request};
 use proptest::prelude::*;
@@ -197,4 +201,117 @@ fn numbers_that_are_none_stay_visible() {
         got[0].is_nan() && got[1] == f32::INFINITY && got[2] == 0.0,
         "{got:?}"
     );
+}
+
+/// Σ loss / Σ weight, as a loss says it.
+fn mean_cross_entropy(logits: &Symbol, targets: &Symbol, op: CrossEntropy, weights: &Symbol) -> Symbol {
+    let sums = Symbol::apply(op, &[logits, targets, weights]).unwrap();
+    let part = |start| {
+        let slice = Slice {
+            axis: 0,
+            start,
+            length: 1,
+            step: 1,
+        };
+        Symbol::apply(slice, &[&sums]).unwrap().reshape(&[]).unwrap()
+    };
+    part(0).div(&part(1)).unwrap()
+}
+
+/// A softmax regression's loss and gradient, and the number of its steps, for `threads`.
+fn regression(
+    op: CrossEntropy,
+    weights: &[f32],
+    labels: &[f32],
+    threads: usize,
+) -> (f32, Vec<f32>, usize, f64, Vec<f64>) {
+    let (x, w) = (Symbol::input("x", [4]), parameter(&[4, weights.len()]));
+    let targets = Symbol::input("y", []);
+    let logits = x.matmul(&w).unwrap();
+    let constants = Symbol::constants(weights.to_vec(), [weights.len()]);
+    let loss = mean_cross_entropy(&logits, &targets, op, &constants);
+    let gradient = differentiate(&loss, std::slice::from_ref(&w)).unwrap().remove(0);
+    let mut parameters = Parameters::new(&[("w".into(), w.clone())]);
+    let (ws, xs) = (numbers(4 * weights.len(), 1), numbers(4 * labels.len(), 2));
+    parameters.set("w", &ws).unwrap();
+    let request = Request {
+        outputs: vec![loss.clone()],
+        gradients: vec![(w.clone(), gradient.clone())],
+        updates: vec![],
+    };
+    let (engine, batch) = (Engine::new(threads), labels.len());
+    let mut program =
+        Program::compile(&engine, &request, parameters.layout(), &Binding::batch(batch)).unwrap();
+    program.set_input("x", &xs).unwrap();
+    program.set_input("y", labels).unwrap();
+    program.run(&mut parameters, 0).unwrap();
+    let array = |values: &[f32], shape: &[usize]| {
+        let values = values.iter().map(|&v| f64::from(v)).collect();
+        ArrayD::from_shape_vec(IxDyn(shape), values).unwrap()
+    };
+    let leaves = [
+        (&x, array(&xs, &[batch, 4])),
+        (&w, array(&ws, &[4, weights.len()])),
+        (&targets, array(labels, &[batch])),
+    ];
+    let exact = evaluate(&[loss, gradient], &leaves, batch).unwrap();
+    (
+        program.output(0)[0],
+        program.gradients()[..4 * weights.len()].to_vec(),
+        program.size().0,
+        exact[0][[]],
+        exact[1].iter().copied().collect(),
+    )
+}
+
+#[test]
+fn a_cross_entropy_is_one_step_each_way_whatever_counts() {
+    let plain = CrossEntropy {
+        label_smoothing: 0.0,
+        ignore_index: None,
+        targets: CrossEntropyTargets::Indices,
+    };
+    let smooth = CrossEntropy {
+        label_smoothing: 0.1,
+        ignore_index: Some(2),
+        ..plain
+    };
+    let labels: Vec<f32> = (0..37).map(|i| (i * i % 3) as f32).collect();
+    // More labels than are counted in one piece, and labels that are none.
+    let many: Vec<f32> = (0..5000).map(|i| (i * i % 5) as f32 - 1.0).collect();
+    for (op, weights) in [(plain, [1.0; 3]), (smooth, [0.5, 2.0, 3.0])] {
+        for labels in [&labels, &many] {
+            let (loss, gradient, steps, exact, slopes) = regression(op, &weights, labels, 1);
+            // Scores, weight of the labels, loss, gradient of the scores, gradient of the weights; packing.
+            assert_eq!(steps, 6);
+            assert!((f64::from(loss) - exact).abs() < 1e-5, "{loss} {exact}");
+            for (got, want) in gradient.iter().zip(&slopes) {
+                assert!((f64::from(*got) - want).abs() < 1e-5, "{got} {want}");
+            }
+            for threads in [2, 3] {
+                let other = regression(op, &weights, labels, threads);
+                assert!(loss == other.0 && gradient == other.1);
+            }
+        }
+    }
+    // Where nothing counts the loss is 0 and so is its gradient.
+    let (loss, gradient, ..) = regression(smooth, &[1.0; 3], &[2.0; 9], 1);
+    assert!(loss == 0.0 && gradient.iter().all(|g| *g == 0.0));
+}
+
+#[test]
+fn a_cross_entropy_that_is_read_otherwise_keeps_its_two_numbers() {
+    let op = CrossEntropy {
+        label_smoothing: 0.0,
+        ignore_index: None,
+        targets: CrossEntropyTargets::Probabilities,
+    };
+    let logits = Symbol::input("x", [4]);
+    let weights = Symbol::constant(1.0, [4]);
+    let sums = Symbol::apply(
+        op,
+        &[&logits, &logits.unary(UnaryKind::Square).unwrap(), &weights],
+    )
+    .unwrap();
+    assert_eq!(steps(&[sums.sum().unwrap()], 5), 3);
 }

@@ -3,7 +3,7 @@
 
 use graph::Shape;
 
-use super::columns::{LANES, run_length};
+use super::columns::{LANES, repeat_first, run_length};
 use super::elementwise::{map, scale_shift, slope, zip};
 use super::norm::{fold, gradient_rows, inverses, products, scale_rows, sum_runs};
 use super::reduce::total_of;
@@ -265,16 +265,6 @@ impl ChainKernel {
             }
             repeat_first(tile, c);
         }
-    }
-}
-
-/// Repeats the first `c` numbers over all of the tile.
-fn repeat_first(tile: &mut [f32], c: usize) {
-    let mut filled = c;
-    while filled < tile.len() {
-        let more = filled.min(tile.len() - filled);
-        tile.copy_within(..more, filled);
-        filled += more;
     }
 }
 

@@ -14,9 +14,14 @@ pub(crate) fn run_length(channels: usize) -> usize {
     channels * (LANES / shared)
 }
 
-/// Writes the `values` of the channels again and again, over all of `run`.
-pub(crate) fn repeat(values: impl Iterator<Item = f32> + Clone, run: &mut [f32]) {
-    run.iter_mut().zip(values.cycle()).for_each(|(to, v)| *to = v);
+/// Repeats the first `c` numbers over all of the run.
+pub(crate) fn repeat_first(run: &mut [f32], c: usize) {
+    let mut filled = c;
+    while filled < run.len() {
+        let more = filled.min(run.len() - filled);
+        run.copy_within(..more, filled);
+        filled += more;
+    }
 }
 
 /// How a kernel that goes row by row is split: by samples where axis 0 is the batch, else in one piece.

@@ -1,11 +1,11 @@
-//! Batch normalisation in training: moments, normalising, and its gradients.
+//! Batch normalisation in training: moments, and the loops of its links in a chain.
 //!
 //! All are one pass over `[rows, C]`. Sums run in registers over blocks of rows, so that rounding
 //! errors stay small, and variances are taken about a shift near the mean, so that they do not cancel.
 
 use graph::Shape;
 
-use super::columns::{LANES, by_rows, over_rows, repeat, run_length};
+use super::columns::{LANES, over_rows, repeat_first, run_length};
 use super::registry::Built;
 use super::{BuildContext, Isa, Kernel, Task, Work};
 use crate::per_isa;
@@ -34,29 +34,37 @@ pub(crate) fn moments(context: &BuildContext, x: &Shape) -> Built {
     Built::new(kernel, vec![matches!(work, Work::Reduction { .. })])
 }
 
-impl Moments {
-    fn add(&self, x: &[f32], partial: &mut [f32], scratch: &mut [f32], fresh: bool) {
-        let c = self.channels;
-        let rows = x.len() / c;
-        if fresh {
-            partial.fill(0.0);
-            let first = rows.clamp(1, SHIFT_ROWS);
-            for row in x.chunks_exact(c).take(first) {
-                partial[..c]
-                    .iter_mut()
-                    .zip(row)
-                    .for_each(|(s, v)| *s += v / first as f32);
-            }
+/// Adds rows of x to a partial result of batch norm's moments: 3·C + 1 numbers, made anew where `fresh` is
+/// set. `scratch` has 3·[`run_length`] elements. Whoever has just made a block of rows may call it on them.
+pub(super) fn add_rows(
+    isa: Isa,
+    x: &[f32],
+    channels: usize,
+    partial: &mut [f32],
+    scratch: &mut [f32],
+    fresh: bool,
+) {
+    let c = channels;
+    let rows = x.len() / c;
+    if fresh {
+        partial.fill(0.0);
+        let first = rows.clamp(1, SHIFT_ROWS);
+        for row in x.chunks_exact(c).take(first) {
+            let shift = partial[..c].iter_mut().zip(row);
+            shift.for_each(|(s, v)| *s += v / first as f32);
         }
-        let (shift, sums) = partial.split_at_mut(c);
-        let (sums, count) = sums.split_at_mut(2 * c);
-        let (shifts, totals) = scratch.split_at_mut(run_length(c));
-        repeat(shift.iter().copied(), shifts);
-        shifted_sums(self.isa, x, shifts, totals);
-        fold(totals, sums);
-        count[0] += rows as f32;
     }
+    let (shift, sums) = partial.split_at_mut(c);
+    let (sums, count) = sums.split_at_mut(2 * c);
+    let (shifts, totals) = scratch.split_at_mut(run_length(c));
+    shifts[..c].copy_from_slice(shift);
+    repeat_first(shifts, c);
+    shifted_sums(isa, x, shifts, &mut totals[..2 * run_length(c)]);
+    fold(&totals[..2 * run_length(c)], sums);
+    count[0] += rows as f32;
+}
 
+impl Moments {
     /// Means and variances from partial results, by Chan's rule, in their order.
     fn merge(&self, partials: &[f32], output: &mut [f32]) {
         let c = self.channels;
@@ -88,9 +96,9 @@ impl Kernel for Moments {
         let x = task.input(0);
         let (partial, scratch) = task.scratch.split_at_mut(3 * self.channels + 1);
         match self.work {
-            Work::Reduction { .. } => self.add(x, task.output, scratch, task.fresh),
+            Work::Reduction { .. } => add_rows(self.isa, x, self.channels, task.output, scratch, task.fresh),
             _ => {
-                self.add(x, partial, scratch, true);
+                add_rows(self.isa, x, self.channels, partial, scratch, true);
                 self.merge(partial, task.output);
             }
         }
@@ -167,54 +175,11 @@ per_isa!(
     }
 );
 
-/// (Σ g, Σ g·x̂).
-struct Sums {
-    isa: Isa,
-    work: Work,
-    channels: usize,
-    epsilon: f32,
-}
-
-pub(crate) fn sums(context: &BuildContext, epsilon: f32, x: &Shape) -> Built {
-    let channels = x.last_axis();
-    let work = over_rows(context, x, 2 * channels, 2 * channels);
-    let kernel = Sums {
-        isa: context.isa,
-        work,
-        channels,
-        epsilon,
-    };
-    Built::new(kernel, vec![matches!(work, Work::Reduction { .. }); 2])
-}
-
 /// 1/√(σ² + ε) of each channel.
 pub(super) fn inverses(moments: &[f32], epsilon: f32) -> impl Iterator<Item = f32> + Clone + '_ {
     moments[moments.len() / 2..]
         .iter()
         .map(move |v| 1.0 / (v + epsilon).sqrt())
-}
-
-impl Kernel for Sums {
-    fn work(&self) -> Work {
-        self.work
-    }
-    fn scratch(&self) -> usize {
-        4 * run_length(self.channels)
-    }
-    fn run(&self, task: Task<'_>) {
-        let (g, x, moments) = (task.input(0), task.input(1), task.input(2));
-        let length = run_length(self.channels);
-        let (means, scratch) = task.scratch.split_at_mut(length);
-        let (scales, totals) = scratch.split_at_mut(length);
-        repeat(moments[..self.channels].iter().copied(), means);
-        repeat(inverses(moments, self.epsilon), scales);
-        if task.fresh {
-            task.output.fill(0.0);
-        }
-        totals.fill(0.0);
-        products(self.isa, g, x, means, scales, totals);
-        fold(totals, task.output);
-    }
 }
 
 #[inline(always)]
@@ -245,6 +210,7 @@ fn product_block<const L: usize>(
 }
 
 per_isa!(
+    /// Adds Σ g and Σ g·(x − μ)·scale to the totals, lane by lane of a run.
     pub(super) fn products(g: &[f32], x: &[f32], means: &[f32], scales: &[f32], totals: &mut [f32]) {
         let length = means.len();
         for (g, x) in g.chunks(BLOCK * length).zip(x.chunks(BLOCK * length)) {
@@ -300,118 +266,25 @@ per_isa!(
     }
 );
 
-/// y = (x − μ)·γ/√(σ² + ε) + β.
-struct Normalize {
-    isa: Isa,
-    work: Work,
-    channels: usize,
-    epsilon: f32,
-}
-
-pub(crate) fn normalize(context: &BuildContext, epsilon: f32, x: &Shape) -> Built {
-    let work = by_rows(context, x);
-    let kernel = Normalize {
-        isa: context.isa,
-        work,
-        channels: x.last_axis(),
-        epsilon,
-    };
-    Built::new(kernel, vec![work == Work::Samples])
-}
-
-impl Kernel for Normalize {
-    fn work(&self) -> Work {
-        self.work
-    }
-    fn scratch(&self) -> usize {
-        3 * run_length(self.channels)
-    }
-    fn run(&self, task: Task<'_>) {
-        let (x, moments) = (task.input(0), task.input(1));
-        let (gamma, beta) = (task.input(2), task.input(3));
-        let length = run_length(self.channels);
-        let (means, scratch) = task.scratch.split_at_mut(length);
-        let (scales, shifts) = scratch.split_at_mut(length);
-        repeat(moments[..self.channels].iter().copied(), means);
-        let scale = gamma
-            .iter()
-            .zip(inverses(moments, self.epsilon))
-            .map(|(g, i)| g * i);
-        repeat(scale, scales);
-        repeat(beta.iter().copied(), shifts);
-        scale_rows(self.isa, x, means, scales, shifts, task.output);
-    }
-}
-
 per_isa!(
+    /// y = (x − μ)·scale + shift, the vectors as long as x.
     pub(super) fn scale_rows(x: &[f32], means: &[f32], scales: &[f32], shifts: &[f32], y: &mut [f32]) {
-        let length = means.len();
-        for (y, x) in y.chunks_mut(length).zip(x.chunks(length)) {
-            let n = y.len();
-            let (x, means, scales, shifts) = (&x[..n], &means[..n], &scales[..n], &shifts[..n]);
-            for k in 0..n {
-                y[k] = (x[k] - means[k]) * scales[k] + shifts[k];
-            }
+        let n = y.len();
+        let (x, means, scales, shifts) = (&x[..n], &means[..n], &scales[..n], &shifts[..n]);
+        for k in 0..n {
+            y[k] = (x[k] - means[k]) * scales[k] + shifts[k];
         }
     }
 );
 
-/// dx = γ/√(σ² + ε)·(g − Σg/M − (x − μ)·Σ(g·x̂)/(M·√(σ² + ε))).
-struct InputGradient {
-    isa: Isa,
-    work: Work,
-    channels: usize,
-    rows: usize,
-    epsilon: f32,
-}
-
-pub(crate) fn input_gradient(context: &BuildContext, epsilon: f32, x: &Shape) -> Built {
-    let work = by_rows(context, x);
-    let kernel = InputGradient {
-        isa: context.isa,
-        work,
-        channels: x.last_axis(),
-        rows: x.rows().max(1),
-        epsilon,
-    };
-    Built::new(kernel, vec![work == Work::Samples; 2])
-}
-
-impl Kernel for InputGradient {
-    fn work(&self) -> Work {
-        self.work
-    }
-    fn scratch(&self) -> usize {
-        4 * run_length(self.channels)
-    }
-    fn run(&self, task: Task<'_>) {
-        let (g, x) = (task.input(0), task.input(1));
-        let (moments, gamma, sums) = (task.input(2), task.input(3), task.input(4));
-        let (c, length, share) = (self.channels, run_length(self.channels), 1.0 / self.rows as f32);
-        let (means, scratch) = task.scratch.split_at_mut(length);
-        let (scales, scratch) = scratch.split_at_mut(length);
-        let (centres, slopes) = scratch.split_at_mut(length);
-        let inverse = inverses(moments, self.epsilon);
-        repeat(moments[..c].iter().copied(), means);
-        repeat(gamma.iter().zip(inverse.clone()).map(|(g, i)| g * i), scales);
-        repeat(sums[..c].iter().map(|s| s * share), centres);
-        repeat(sums[c..].iter().zip(inverse).map(|(s, i)| s * i * share), slopes);
-        let coefficients = [&*means, &*scales, &*centres, &*slopes];
-        gradient_rows(self.isa, g, x, coefficients, task.output);
-    }
-}
-
 per_isa!(
+    /// dx = scale·(g − centre − (x − μ)·slope), the vectors as long as x.
     pub(super) fn gradient_rows(g: &[f32], x: &[f32], coefficients: [&[f32]; 4], dx: &mut [f32]) {
-        let length = coefficients[0].len();
-        let rows = dx.chunks_mut(length).zip(g.chunks(length)).zip(x.chunks(length));
-        for ((dx, g), x) in rows {
-            let n = dx.len();
-            let [means, scales, centres, slopes] = coefficients.map(|c| &c[..n]);
-            let (g, x) = (&g[..n], &x[..n]);
-            for k in 0..n {
-                dx[k] = scales[k] * (g[k] - centres[k] - (x[k] - means[k]) * slopes[k]);
-            }
+        let n = dx.len();
+        let [means, scales, centres, slopes] = coefficients.map(|c| &c[..n]);
+        let (g, x) = (&g[..n], &x[..n]);
+        for k in 0..n {
+            dx[k] = scales[k] * (g[k] - centres[k] - (x[k] - means[k]) * slopes[k]);
         }
     }
 );

@@ -66,6 +66,10 @@ fn fused_ops(
 ) -> Result<Built, EngineError> {
     Ok(match fused {
         Fused::Chain(chain) => chain::build(context, chain, output),
+        Fused::MeanCrossEntropy(loss) => softmax::mean_cross_entropy(context, *loss, shapes[0]),
+        Fused::CrossEntropyWeight { loss, share } => {
+            softmax::cross_entropy_weight(context, *loss, *share, [shapes[0], shapes[1]])
+        }
         Fused::ConvPool(what) => small_conv::conv_pool(context, what, epilogue, shapes)?,
         Fused::Pooled(what) => small_conv::pooled(what),
         Fused::Unpool(what) => small_conv::unpool(context, what),
@@ -110,9 +114,10 @@ fn graph_op(
             let scale = UnbiasedVariance::factor(shapes[1].rows()) as f32;
             elementwise::affine(context, Affine { scale, shift: 0.0 }, output)
         }
-        Op::Normalize(op) => norm::normalize(context, op.epsilon, output),
-        Op::NormalizeSums(op) => norm::sums(context, op.epsilon, shapes[1]),
-        Op::NormalizeInputGradient(op) => norm::input_gradient(context, op.epsilon, output),
+        // The planner makes chains of these.
+        Op::Normalize(_) | Op::NormalizeSums(_) | Op::NormalizeInputGradient(_) => {
+            reference::build(op, shapes, output)
+        }
         Op::LayerNorm(op) => {
             layer_norm::layer_norm(context, layer_norm::Rule::Forward, op.epsilon, shapes[0])
         }

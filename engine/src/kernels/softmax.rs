@@ -151,7 +151,7 @@ per_isa!(
     }
 );
 
-/// (Σ loss, Σ weight).
+/// (Σ loss, Σ weight), or the first divided by the second.
 struct Loss {
     isa: Isa,
     work: Work,
@@ -159,7 +159,15 @@ struct Loss {
 }
 
 pub(crate) fn cross_entropy(context: &BuildContext, op: CrossEntropy, logits: &Shape) -> Built {
-    let work = over_rows(context, logits, 2, 2);
+    loss(context, op, logits, false)
+}
+
+pub(crate) fn mean_cross_entropy(context: &BuildContext, op: CrossEntropy, logits: &Shape) -> Built {
+    loss(context, op, logits, true)
+}
+
+fn loss(context: &BuildContext, op: CrossEntropy, logits: &Shape, mean: bool) -> Built {
+    let work = over_rows(context, logits, 2, if mean { 1 } else { 2 });
     let isa = context.isa;
     Built::new(
         Loss { isa, work, op },
@@ -168,9 +176,21 @@ pub(crate) fn cross_entropy(context: &BuildContext, op: CrossEntropy, logits: &S
 }
 
 /// A batch without a row that counts has loss 0/1, not 0/0.
-fn guard(sums: &mut [f32]) {
-    if sums[1] == 0.0 {
-        sums[1] = 1.0;
+fn guarded(weight: f32) -> f32 {
+    if weight == 0.0 { 1.0 } else { weight }
+}
+
+impl Loss {
+    fn add(&self, task: &Task<'_>, sums: &mut [f32]) {
+        let (logits, targets, weights) = (task.input(0), task.input(1), task.input(2));
+        match self.op.targets {
+            CrossEntropyTargets::Indices => {
+                loss_of_indices(self.isa, &self.op, logits, targets, weights, sums);
+            }
+            CrossEntropyTargets::Probabilities => {
+                loss_of_probabilities(self.isa, &self.op, logits, targets, weights, sums);
+            }
+        }
     }
 }
 
@@ -178,27 +198,99 @@ impl Kernel for Loss {
     fn work(&self) -> Work {
         self.work
     }
-    fn run(&self, task: Task<'_>) {
-        if task.fresh {
-            task.output.fill(0.0);
-        }
-        let (logits, targets, weights) = (task.input(0), task.input(1), task.input(2));
-        match self.op.targets {
-            CrossEntropyTargets::Indices => {
-                loss_of_indices(self.isa, &self.op, logits, targets, weights, task.output);
+    fn run(&self, mut task: Task<'_>) {
+        let output = std::mem::take(&mut task.output);
+        match self.work {
+            Work::Reduction { .. } => {
+                if task.fresh {
+                    output.fill(0.0);
+                }
+                self.add(&task, output);
             }
-            CrossEntropyTargets::Probabilities => {
-                loss_of_probabilities(self.isa, &self.op, logits, targets, weights, task.output);
+            _ => {
+                let mut sums = [0.0; 2];
+                self.add(&task, &mut sums);
+                self.finish(&sums, output);
             }
-        }
-        if !matches!(self.work, Work::Reduction { .. }) {
-            guard(task.output);
         }
     }
     fn finish(&self, partials: &[f32], output: &mut [f32]) {
         let total = |k: usize| partials.chunks_exact(2).map(|p| f64::from(p[k])).sum::<f64>() as f32;
-        (output[0], output[1]) = (total(0), total(1));
-        guard(output);
+        let (loss, weight) = (total(0), guarded(total(1)));
+        match output {
+            [mean] => *mean = loss / weight,
+            _ => output.copy_from_slice(&[loss, weight]),
+        }
+    }
+}
+
+/// Σ weight, which needs targets alone, or a number divided by it.
+struct Weight {
+    work: Work,
+    op: CrossEntropy,
+    share: Option<f32>,
+    /// Targets in a row.
+    width: usize,
+}
+
+/// Above this many targets their weights are summed by samples.
+const FEW: usize = 4096;
+
+pub(crate) fn cross_entropy_weight(
+    context: &BuildContext,
+    op: CrossEntropy,
+    share: Option<f32>,
+    [targets, weights]: [&Shape; 2],
+) -> Built {
+    let width = match op.targets {
+        CrossEntropyTargets::Indices => 1,
+        CrossEntropyTargets::Probabilities => weights.elements(),
+    };
+    let whole = Work::Pieces {
+        count: 1,
+        elements: 1,
+    };
+    let work = match targets.elements() > FEW {
+        true => over_rows(context, targets, 1, 1),
+        false => whole,
+    };
+    let kernel = Weight {
+        work,
+        op,
+        share,
+        width,
+    };
+    Built::new(kernel, vec![work != whole])
+}
+
+impl Weight {
+    fn sum(&self, targets: &[f32], weights: &[f32]) -> f32 {
+        match self.op.targets {
+            CrossEntropyTargets::Probabilities => (targets.len() / self.width) as f32,
+            CrossEntropyTargets::Indices => {
+                let class = |&t: &f32| self.op.class(f64::from(t), weights.len());
+                let counted = targets.iter().filter_map(class);
+                counted.map(|class| f64::from(weights[class])).sum::<f64>() as f32
+            }
+        }
+    }
+}
+
+impl Kernel for Weight {
+    fn work(&self) -> Work {
+        self.work
+    }
+    fn run(&self, task: Task<'_>) {
+        let sum = self.sum(task.input(0), task.input(1));
+        match self.work {
+            Work::Reduction { .. } if !task.fresh => task.output[0] += sum,
+            Work::Reduction { .. } => task.output[0] = sum,
+            _ => self.finish(&[sum], task.output),
+        }
+    }
+    fn finish(&self, partials: &[f32], output: &mut [f32]) {
+        let weight = guarded(partials.iter().map(|&p| f64::from(p)).sum::<f64>() as f32);
+        output[0] = self.share.map_or(weight, |share| share / weight);
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use graph::Shape;
-use graph::ops::{Cost, Op};
+use graph::ops::{Cost, CrossEntropy, Op};
 
 use super::PooledConv;
 use super::chain::Chain;
@@ -32,6 +32,10 @@ pub enum Fused {
     PooledConvWeights(Arc<PooledConv>),
     /// The gradient of the convolution's bias. Operands: as above.
     PooledConvBias(Arc<PooledConv>),
+    /// Σ loss / Σ weight. Operands: logits, targets, class weights.
+    MeanCrossEntropy(CrossEntropy),
+    /// Σ weight, or `share` divided by it. Operands: targets, class weights.
+    CrossEntropyWeight { loss: CrossEntropy, share: Option<f32> },
     /// Element-wise ops, and perhaps a sum at their end, in one pass.
     Chain(Chain),
 }
@@ -85,6 +89,8 @@ impl Fused {
             Fused::PooledConvInput(_) => "pooled_conv2d_input",
             Fused::PooledConvWeights(_) => "pooled_conv2d_weights",
             Fused::PooledConvBias(_) => "pooled_conv2d_bias",
+            Fused::MeanCrossEntropy(_) => "mean_cross_entropy",
+            Fused::CrossEntropyWeight { .. } => "cross_entropy_weight",
             Fused::Chain(chain) => chain.name(),
         }
     }
@@ -93,13 +99,15 @@ impl Fused {
         true
     }
 
-    fn cost(&self, _operands: &[&Shape], output: &Shape) -> Cost {
+    fn cost(&self, operands: &[&Shape], output: &Shape) -> Cost {
         match self {
             // Of the passes they stand for: products with zeros that are left out count.
             Fused::ConvPool(what) | Fused::PooledConvInput(what) | Fused::PooledConvWeights(what) => {
                 Cost::macs(what.sizes.macs())
             }
             Fused::Pooled(_) | Fused::Unpool(_) | Fused::PooledConvBias(_) => Cost::flops(output.elements()),
+            Fused::MeanCrossEntropy(_) => Cost::flops(6 * operands[0].elements()),
+            Fused::CrossEntropyWeight { .. } => Cost::flops(operands[0].elements()),
             Fused::Chain(chain) => chain.cost,
         }
     }

@@ -7,7 +7,7 @@
 use graph::Shape;
 use graph::ops::{Op, UnaryKind};
 
-use super::chain::{ChainOperand, End, Form, Link, Linked, Source};
+use super::chain::{Chain, ChainOperand, End, Form, Link, Linked, Source};
 use super::ir::{Ir, Node};
 use super::link::linked;
 use super::{Action, Fused};
@@ -102,7 +102,7 @@ fn takes_samples(ir: &Ir, node: &Node, batch: usize) -> bool {
 /// The node's chain with all that can go into it; `None` if nothing can.
 fn grown(ir: &Ir, known: &Known, index: usize) -> Option<Linked> {
     let mut linked = linked(ir, index)?;
-    let mut changed = viewed(ir, known, &mut linked);
+    let mut changed = viewed(ir, known, &mut linked) || always(&linked.chain);
     let mut at = 0;
     while at < linked.inputs.len() {
         match inlined(ir, known, index, &linked, at) {
@@ -115,6 +115,18 @@ fn grown(ir: &Ir, known: &Known, index: usize) -> Option<Linked> {
         }
     }
     changed.then_some(linked)
+}
+
+/// Batch norm's passes, and sums of many rows a sample, are chains even if nothing goes into them.
+fn always(chain: &Chain) -> bool {
+    match chain.end {
+        End::NormalizeSums { .. } => true,
+        End::Sum { channels, .. } => channels && chain.domain.rank() > 2,
+        End::Store(_) => matches!(
+            chain.links[..],
+            [Link::Normalize { .. } | Link::InputGradient { .. }]
+        ),
+    }
 }
 
 /// `linked` with the producer of operand `at` inside, if that is right and pays.

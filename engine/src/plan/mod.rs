@@ -4,6 +4,7 @@ mod action;
 pub(crate) mod chain;
 mod draft;
 mod fuse;
+mod fuse_loss;
 mod fuse_pool;
 mod ir;
 mod link;
