@@ -34,6 +34,8 @@ fn the_figures_belong_together() {
         assert!((rate - 1.0).abs() < 1e-9 && of("runs") >= 5.0);
         assert!((of("steps_per_second") * of("milliseconds") - 1000.0).abs() < 1e-6);
         assert!(of("gflops") > 0.0 && of("share_of_peak") > 0.0);
+        let timings = bench.pointer(&format!("/networks/0/{what}/timings")).unwrap();
+        assert_eq!(timings.as_array().unwrap().len() as f64, of("runs"));
     }
     let layers = bench["networks"][0]["layers"].as_array().unwrap();
     for (layer, pass) in [
@@ -53,6 +55,103 @@ fn the_figures_belong_together() {
     let time = |part: &str| number(&format!("/networks/0/time/{part}"));
     let sum = time("compute") + time("memory_moving") + time("update") + time("rest");
     assert!((sum - number("/networks/0/training/milliseconds")).abs() < 1e-6);
+    // AdamW reads a gradient, reads and writes a parameter and two slots, 64 bytes of room at most for each.
+    let bytes = time("update_bytes") / (7.0 * 4.0);
+    assert!((61_706.0..61_706.0 + 10.0 * 16.0).contains(&bytes), "{bytes}");
+    let rate = time("memory_moving_bytes") / time("memory_moving") / 1e6;
+    assert!((rate / time("memory_moving_gigabytes_per_second") - 1.0).abs() < 1e-6);
+    // One thread waits for nobody.
+    assert!(bench["networks"][0]["threads"].is_null());
+}
+
+#[test]
+fn what_threads_do_adds_up() {
+    let bench = Desk::new()
+        .run(&[
+            "bench",
+            "mlp",
+            "--threads",
+            "2",
+            "--seconds",
+            "0.02",
+            "--mode",
+            "training",
+            "--json",
+            "--quiet",
+        ])
+        .json();
+    let network = &bench["networks"][0];
+    assert!(network["inference"].is_null());
+    let share = |what: &str| network["threads"][what].as_f64().unwrap();
+    let (busy, waiting, alone) = (share("busy"), share("waiting"), share("alone"));
+    assert!((busy + waiting + alone - 1.0).abs() < 1e-6);
+    assert!(busy > 0.0 && waiting > 0.0 && alone > 0.0);
+}
+
+#[test]
+fn lines_batches_losses_and_rounds_can_be_asked_for() {
+    let desk = Desk::new();
+    let line = "conv 3 3 same relu, conv 1 1";
+    let args = [
+        "bench",
+        "--layers",
+        line,
+        "--input",
+        "6x6x1",
+        "--loss",
+        "bce",
+        "--optimizer",
+        "momentum:0.9",
+        "--batch",
+        "2,3",
+        "--mode",
+        "training",
+        "--rounds",
+        "2",
+        "--seconds",
+        "0.001",
+        "--brief",
+        "--threads",
+        "1",
+        "--json",
+        "--quiet",
+    ];
+    let bench = desk.run(&args).json();
+    let networks = bench["networks"].as_array().unwrap();
+    let batches: Vec<u64> = networks.iter().map(|n| n["batch"].as_u64().unwrap()).collect();
+    assert_eq!(batches, [2, 3]);
+    for network in networks {
+        // At least five in each of two rounds.
+        assert!(network["training"]["runs"].as_u64().unwrap() >= 10);
+        assert!(network["training"]["gflops"].is_null() && network["layers"].as_array().unwrap().is_empty());
+        // SGD with momentum remembers one number for each of the 30 + 4 parameters.
+        assert!(network["memory"]["optimizer"].as_u64().unwrap() < 2 * 4 * 4 * 16 + 4 * 34);
+    }
+    assert!(bench["machine"]["peak_gflops"].is_null());
+    let both = desk.run(&["bench", "mlp", "--layers", "dense 1"]);
+    assert_eq!(both.code, 2);
+}
+
+#[test]
+fn a_trained_network_is_a_subject() {
+    let desk = Desk::new();
+    desk.run(&["train", "xor", "--epochs", "1", "--no-report", "--quiet"])
+        .done();
+    let bench = [
+        "bench",
+        "runs/xor-1",
+        "--seconds",
+        "0.001",
+        "--mode",
+        "inference",
+        "--batch",
+        "1",
+    ];
+    let told = desk.run(&bench).done().to_string();
+    assert!(
+        told.contains("runs/xor-1: inference") && !told.contains("training"),
+        "{told}"
+    );
 }
 
 #[test]

@@ -236,12 +236,12 @@ mod tests {
     fn the_meter_tells_work_from_waiting() {
         let pool = Pool::new(2);
         let pause = |worker: usize| {
-            thread::sleep(std::time::Duration::from_millis(if worker == 0 { 30 } else { 5 }));
+            thread::sleep(std::time::Duration::from_millis(if worker == 0 { 60 } else { 1 }));
         };
         let (_, times) = pool.metered(|| pool.run(&pause));
-        assert!(times.wall >= times.busy[0] && times.busy[0] >= 0.03, "{times:?}");
+        assert!(times.wall >= times.busy[0] && times.busy[0] >= 0.06, "{times:?}");
         assert!(
-            times.busy[1] >= 0.005 && times.busy[1] < times.busy[0],
+            times.busy[1] >= 0.001 && times.busy[1] < times.busy[0],
             "{times:?}"
         );
         pool.run(&pause);

@@ -1,20 +1,36 @@
-//! Times: whole steps, whole inferences, and each layer of both.
+//! Times: whole steps, whole inferences, each layer of both, and what the threads did meanwhile.
 
 use std::time::{Duration, Instant};
 
-use engine::{Program, Request};
+use engine::{Pool, Program, Request};
 use graph::{Binding, Mode, lower};
 use serde::Serialize;
 use train::{PartTime, Pass, StepProfile};
 
+use super::layers::{LayerTime, layers, median, median_parts};
 use super::subject::Subject;
 use crate::error::Outcome;
 
 /// Runs before the first one that counts.
-const WARM_UP: usize = 2;
+const WARM_UP: usize = 3;
 /// Fewest and most runs that count.
-const RUNS: (usize, usize) = (5, 2000);
+const RUNS: (usize, usize) = (5, 10_000);
 const LEARNING_RATE: f64 = 1e-4;
+
+/// What is to be measured, and for how long.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan {
+    /// Training steps.
+    pub training: bool,
+    /// Predictions.
+    pub inference: bool,
+    /// Seconds for each measurement.
+    pub seconds: f64,
+    /// Times that training and inference are measured in turn.
+    pub rounds: usize,
+    /// Whether layers are measured too.
+    pub layers: bool,
+}
 
 /// One network's figures.
 #[derive(Debug, Clone, Serialize)]
@@ -28,11 +44,13 @@ pub struct Measured {
     /// Trainable parameters.
     pub parameters: usize,
     /// Training steps.
-    pub training: Speed,
+    pub training: Option<Speed>,
     /// Predictions.
-    pub inference: Speed,
+    pub inference: Option<Speed>,
     /// Where the time of a training step goes.
-    pub time: Shares,
+    pub time: Option<Shares>,
+    /// What the threads did in a training step; nothing on one thread.
+    pub threads: Option<ThreadTime>,
     /// Memory of training and inference.
     pub memory: Memory,
     /// Layers and passes of a training step in their order.
@@ -50,15 +68,17 @@ pub struct Speed {
     pub steps_per_second: f64,
     /// Samples in a second.
     pub images_per_second: f64,
-    /// Arithmetic in a second.
-    pub gflops: f64,
+    /// Arithmetic in a second, where layers were measured.
+    pub gflops: Option<f64>,
     /// The same as a share of the measured peak.
-    pub share_of_peak: f64,
+    pub share_of_peak: Option<f64>,
     /// Runs that the median is taken over.
     pub runs: usize,
+    /// The milliseconds of each run.
+    pub timings: Vec<f64>,
 }
 
-/// Milliseconds of a training step by kind of work.
+/// A training step by kind of work, its parts one by one: milliseconds, and the bytes that they move.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Shares {
     /// Products with weights: convolutions, dense layers, their gradients.
@@ -70,38 +90,40 @@ pub struct Shares {
     /// What is left of the step: copying the batch in, starting and joining threads. Below 0 where
     /// kernels are faster in a stretch than one by one.
     pub rest: f64,
+    /// Bytes of operands and results of the products.
+    pub compute_bytes: usize,
+    /// Bytes of operands and results of the other kernels.
+    pub memory_moving_bytes: usize,
+    /// Bytes of parameters, gradients and the optimizer's memory.
+    pub update_bytes: usize,
+    /// 10⁹ bytes a second of the other kernels.
+    pub memory_moving_gigabytes_per_second: f64,
+    /// 10⁹ bytes a second of the update.
+    pub update_gigabytes_per_second: f64,
+}
+
+/// What the threads did in ordinary steps, in shares of (threads × time): the three add up to 1.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ThreadTime {
+    /// They computed.
+    pub busy: f64,
+    /// They waited for one another: waking up, and the barrier at the end of each stretch of work.
+    pub waiting: f64,
+    /// All but one had nothing to do: small kernels, copies, what is not shared out.
+    pub alone: f64,
 }
 
 /// Bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Memory {
     /// Parameters and running statistics.
     pub parameters: usize,
     /// What the optimizer remembers.
     pub optimizer: usize,
-    /// Activations, gradients and scratch of a training step.
+    /// Activations, gradients and scratch of a training step, where layers were measured.
     pub training: usize,
     /// Activations and scratch of inference.
     pub inference: usize,
-}
-
-/// One layer in one pass.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct LayerTime {
-    /// The layer.
-    pub layer: String,
-    /// Its ops in this pass.
-    pub ops: Vec<&'static str>,
-    /// The pass.
-    pub pass: Pass,
-    /// Milliseconds for the batch.
-    pub milliseconds: f64,
-    /// Share of the time of all kernels.
-    pub share_of_time: f64,
-    /// Arithmetic in a second.
-    pub gflops: f64,
-    /// The same as a share of the measured peak.
-    pub share_of_peak: f64,
 }
 
 impl Measured {
@@ -109,117 +131,202 @@ impl Measured {
     pub fn set_peak(&mut self, peak_gflops: f64) {
         let layers = self.layers.iter_mut().chain(&mut self.inference_layers);
         layers.for_each(|layer| layer.share_of_peak = layer.gflops / peak_gflops);
-        self.training.share_of_peak = self.training.gflops / peak_gflops;
-        self.inference.share_of_peak = self.inference.gflops / peak_gflops;
+        for speed in [&mut self.training, &mut self.inference].into_iter().flatten() {
+            speed.share_of_peak = speed.gflops.map(|gflops| gflops / peak_gflops);
+        }
     }
 }
 
-/// Measures a network for about four times `seconds`.
-pub fn measure(subject: &mut Subject, seconds: f64) -> Outcome<Measured> {
-    let size = subject.batch.size;
-    let training = repeat(seconds, || {
-        Ok(subject
-            .trainer
-            .step_at(&subject.batch, 1, LEARNING_RATE)
-            .map(|_| ())?)
-    })?;
-    let profiles = collect(seconds, || {
+/// Measures a network for about `plan.seconds` times what is measured.
+pub fn measure(subject: &mut Subject, plan: &Plan) -> Outcome<Measured> {
+    let mut inference = plan.inference.then(|| Inference::new(subject)).transpose()?;
+    let (mut steps, mut predictions) = (Vec::new(), Vec::new());
+    for _ in 0..plan.rounds {
+        if plan.training {
+            steps.extend(collect(plan.seconds, || timed(|| step(subject)))?);
+        }
+        if let Some(inference) = &mut inference {
+            predictions.extend(collect(plan.seconds, || timed(|| inference.run(subject)))?);
+        }
+    }
+    let mut measured = figures(subject, &inference);
+    measured.training = plan.training.then(|| speed(steps, subject.batch.size));
+    measured.inference = plan.inference.then(|| speed(predictions, subject.batch.size));
+    if plan.layers && plan.training {
+        look_into_training(subject, plan.seconds, &mut measured)?;
+    }
+    if let (true, Some(inference)) = (plan.layers, &mut inference) {
+        let parts = inference.parts(subject, plan.seconds)?;
+        set_arithmetic(&mut measured.inference, &parts);
+        measured.inference_layers = layers(&parts);
+    }
+    Ok(measured)
+}
+
+fn figures(subject: &Subject, inference: &Option<Inference>) -> Measured {
+    let network = &subject.trainer.network;
+    let slots = subject.trainer.memory().iter();
+    Measured {
+        name: subject.name.clone(),
+        input: network.model().input().shape()[1..].to_vec(),
+        batch: subject.batch.size,
+        parameters: network.model().trainable_count(),
+        training: None,
+        inference: None,
+        time: None,
+        threads: None,
+        memory: Memory {
+            parameters: network.parameters().values().len() * 4,
+            optimizer: slots.map(|slot| slot.len() * 4).sum(),
+            training: 0,
+            inference: inference.as_ref().map_or(0, |i| i.program.memory()),
+        },
+        layers: Vec::new(),
+        inference_layers: Vec::new(),
+    }
+}
+
+fn step(subject: &mut Subject) -> Outcome {
+    subject.trainer.step_at(&subject.batch, 1, LEARNING_RATE)?;
+    Ok(())
+}
+
+fn look_into_training(subject: &mut Subject, seconds: f64, measured: &mut Measured) -> Outcome {
+    let engine = subject.trainer.network.engine().clone();
+    if engine.threads() > 1 {
+        measured.threads = Some(thread_time(engine.pool(), seconds / 2.0, || step(subject))?);
+    }
+    let profiles: Vec<StepProfile> = collect(seconds, || {
         Ok(subject.trainer.profile(&subject.batch, LEARNING_RATE)?)
     })?;
     let parts = median_parts(profiles.iter().map(|p| p.parts.as_slice()));
     let update = median(profiles.iter().map(|p| p.update_seconds).collect());
-    let inference = infer(subject, seconds)?;
-    let model = subject.trainer.network.model();
-    let sum = |compute: bool| {
-        let of_kind = parts.iter().filter(|p| (p.cost.macs > 0) == compute);
-        of_kind.map(|p| p.seconds).sum::<f64>() * 1e3
+    set_arithmetic(&mut measured.training, &parts);
+    let whole = measured.training.as_ref().map_or(0.0, |s| s.milliseconds);
+    let trainable = subject.trainer.network.parameters().layout().trainable_length();
+    measured.time = Some(shares(
+        whole,
+        &parts,
+        update,
+        update_bytes(trainable, subject.trainer.memory().len()),
+    ));
+    measured.memory.training = profiles.first().map_or(0, |p| p.program_bytes);
+    measured.layers = layers(&parts);
+    Ok(())
+}
+
+/// Parameters and slots are read and written, gradients are read.
+fn update_bytes(trainable: usize, slots: usize) -> usize {
+    4 * trainable * (3 + 2 * slots)
+}
+
+fn shares(whole: f64, parts: &[PartTime], update_seconds: f64, update_bytes: usize) -> Shares {
+    let of_kind = |compute: bool| {
+        let own = parts.iter().filter(move |p| (p.cost.macs > 0) == compute);
+        own.fold((0.0, 0), |(ms, bytes), p| (ms + p.seconds * 1e3, bytes + p.bytes))
     };
-    let (compute, memory_moving, update) = (sum(true), sum(false), update * 1e3);
-    let time = Shares {
+    let ((compute, compute_bytes), (memory_moving, memory_moving_bytes)) = (of_kind(true), of_kind(false));
+    let update = update_seconds * 1e3;
+    let rate = |bytes: usize, ms: f64| bytes as f64 / 1e6 / ms.max(1e-9);
+    Shares {
         compute,
         memory_moving,
         update,
-        rest: training.0 * 1e3 - compute - memory_moving - update,
-    };
-    Ok(Measured {
-        name: subject.name.clone(),
-        input: model.input().shape()[1..].to_vec(),
-        batch: size,
-        parameters: model.trainable_count(),
-        training: speed(training, size, &parts),
-        inference: speed(inference.time, size, &inference.parts),
-        time,
-        memory: memory(&profiles[0], inference.bytes),
-        layers: layers(&parts),
-        inference_layers: layers(&inference.parts),
-    })
-}
-
-struct Inference {
-    time: (f64, usize),
-    parts: Vec<PartTime>,
-    bytes: usize,
-}
-
-fn infer(subject: &mut Subject, seconds: f64) -> Outcome<Inference> {
-    let network = &mut subject.trainer.network;
-    let model = network.model().clone();
-    let request = Request::outputs(&lower(model.outputs(), Mode::Infer)?.outputs);
-    let binding = Binding::batch(subject.batch.size);
-    let layout = network.parameters().layout().clone();
-    let mut program = Program::compile(network.engine(), &request, &layout, &binding)?;
-    let input = model
-        .input()
-        .as_input()
-        .map(|i| i.name.clone())
-        .unwrap_or_default();
-    let parameters = network.parameters_mut();
-    let time = repeat(seconds, || {
-        program.set_input(&input, &subject.batch.inputs)?;
-        Ok(program.run(parameters, 0)?)
-    })?;
-    let profiles = collect(seconds, || {
-        let steps = program.profile(parameters, 0)?;
-        let part = |step| PartTime::of(&model, step, Pass::Forward);
-        Ok(steps.into_iter().map(part).collect::<Vec<_>>())
-    })?;
-    Ok(Inference {
-        time,
-        parts: median_parts(profiles.iter().map(Vec::as_slice)),
-        bytes: program.memory(),
-    })
-}
-
-fn memory(profile: &StepProfile, inference: usize) -> Memory {
-    Memory {
-        parameters: profile.parameter_bytes,
-        optimizer: profile.optimizer_bytes,
-        training: profile.program_bytes,
-        inference,
+        rest: whole - compute - memory_moving - update,
+        compute_bytes,
+        memory_moving_bytes,
+        update_bytes,
+        memory_moving_gigabytes_per_second: rate(memory_moving_bytes, memory_moving),
+        update_gigabytes_per_second: rate(update_bytes, update),
     }
 }
 
-fn speed((seconds, runs): (f64, usize), batch: usize, parts: &[PartTime]) -> Speed {
-    let flops: u64 = parts.iter().map(|p| p.cost.flops).sum();
+/// What a team's threads did while `work` ran again and again.
+fn thread_time(pool: &Pool, seconds: f64, mut work: impl FnMut() -> Outcome) -> Outcome<ThreadTime> {
+    let started = Instant::now();
+    let (runs, times) = pool.metered(|| collect(seconds, &mut work));
+    let (all, threads) = (started.elapsed().as_secs_f64(), pool.threads() as f64);
+    runs?;
+    let whole = (threads * all).max(1e-12);
+    let shared = threads * times.wall;
+    let computed: f64 = times.busy.iter().sum();
+    let outside = (all - times.wall).max(0.0);
+    Ok(ThreadTime {
+        busy: (computed + outside) / whole,
+        waiting: (shared - computed) / whole,
+        alone: (threads - 1.0) * outside / whole,
+    })
+}
+
+/// A program that predicts and no more.
+struct Inference {
+    program: Program,
+    input: String,
+    output: Vec<f32>,
+}
+
+impl Inference {
+    fn new(subject: &Subject) -> Outcome<Self> {
+        let network = &subject.trainer.network;
+        let model = network.model();
+        let request = Request::outputs(&lower(model.outputs(), Mode::Infer)?.outputs);
+        let binding = Binding::batch(subject.batch.size);
+        let layout = network.parameters().layout();
+        let input = model.input().as_input().map(|i| i.name.clone());
+        Ok(Self {
+            program: Program::compile(network.engine(), &request, layout, &binding)?,
+            input: input.unwrap_or_default(),
+            output: Vec::new(),
+        })
+    }
+
+    /// From inputs in memory to outputs in memory.
+    fn run(&mut self, subject: &mut Subject) -> Outcome {
+        self.program.set_input(&self.input, &subject.batch.inputs)?;
+        self.program.run(subject.trainer.network.parameters_mut(), 0)?;
+        self.output.clear();
+        self.output.extend_from_slice(self.program.output(0));
+        Ok(())
+    }
+
+    fn parts(&mut self, subject: &mut Subject, seconds: f64) -> Outcome<Vec<PartTime>> {
+        let network = &mut subject.trainer.network;
+        let model = network.model().clone();
+        self.program.set_input(&self.input, &subject.batch.inputs)?;
+        let profiles = collect(seconds, || {
+            let steps = self.program.profile(network.parameters_mut(), 0)?;
+            let part = |step| PartTime::of(&model, step, Pass::Forward);
+            Ok(steps.into_iter().map(part).collect::<Vec<_>>())
+        })?;
+        Ok(median_parts(profiles.iter().map(Vec::as_slice)))
+    }
+}
+
+fn speed(timings: Vec<f64>, batch: usize) -> Speed {
+    let seconds = median(timings.clone());
     Speed {
         milliseconds: seconds * 1e3,
         steps_per_second: 1.0 / seconds,
         images_per_second: batch as f64 / seconds,
-        gflops: flops as f64 / seconds / 1e9,
-        share_of_peak: 0.0,
-        runs,
+        gflops: None,
+        share_of_peak: None,
+        runs: timings.len(),
+        timings: timings.iter().map(|seconds| seconds * 1e3).collect(),
     }
 }
 
-/// Median seconds of `work` and how often it ran.
-fn repeat(seconds: f64, mut work: impl FnMut() -> Outcome) -> Outcome<(f64, usize)> {
-    let times = collect(seconds, || {
-        let started = Instant::now();
-        work()?;
-        Ok(started.elapsed().as_secs_f64().max(1e-9))
-    })?;
-    let runs = times.len();
-    Ok((median(times), runs))
+fn set_arithmetic(speed: &mut Option<Speed>, parts: &[PartTime]) {
+    let flops: u64 = parts.iter().map(|p| p.cost.flops).sum();
+    if let Some(speed) = speed {
+        speed.gflops = Some(flops as f64 / speed.milliseconds / 1e6);
+    }
+}
+
+/// The seconds that `work` takes.
+fn timed(work: impl FnOnce() -> Outcome) -> Outcome<f64> {
+    let started = Instant::now();
+    work()?;
+    Ok(started.elapsed().as_secs_f64().max(1e-9))
 }
 
 /// What `work` gives, again and again for about `seconds`, the warm-up left out.
@@ -235,96 +342,31 @@ fn collect<T>(seconds: f64, mut work: impl FnMut() -> Outcome<T>) -> Outcome<Vec
     Ok(results)
 }
 
-fn median(mut values: Vec<f64>) -> f64 {
-    values.sort_by(f64::total_cmp);
-    match values.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => values[n / 2],
-        n => (values[n / 2 - 1] + values[n / 2]) / 2.0,
-    }
-}
-
-/// The same parts with the median of their seconds.
-fn median_parts<'a>(profiles: impl Iterator<Item = &'a [PartTime]> + Clone) -> Vec<PartTime> {
-    let mut parts = profiles.clone().next().map_or(Vec::new(), <[PartTime]>::to_vec);
-    for (k, part) in parts.iter_mut().enumerate() {
-        part.seconds = median(profiles.clone().filter_map(|p| Some(p.get(k)?.seconds)).collect());
-    }
-    parts
-}
-
-/// The parts gathered by layer and pass, each layer where it first appears.
-fn layers(parts: &[PartTime]) -> Vec<LayerTime> {
-    let total: f64 = parts.iter().map(|p| p.seconds).sum::<f64>().max(1e-12);
-    let mut order: Vec<(&str, Pass)> = Vec::new();
-    for part in parts {
-        if !order.contains(&(&part.layer, part.pass)) {
-            order.push((&part.layer, part.pass));
-        }
-    }
-    let gathered = |&(layer, pass): &(&str, Pass)| {
-        let own: Vec<&PartTime> = parts
-            .iter()
-            .filter(|p| p.layer == layer && p.pass == pass)
-            .collect();
-        let seconds: f64 = own.iter().map(|p| p.seconds).sum();
-        let flops: u64 = own.iter().map(|p| p.cost.flops).sum();
-        let mut ops: Vec<&'static str> = Vec::new();
-        for part in &own {
-            if !ops.contains(&part.op) {
-                ops.push(part.op);
-            }
-        }
-        LayerTime {
-            layer: layer.into(),
-            ops,
-            pass,
-            milliseconds: seconds * 1e3,
-            share_of_time: seconds / total,
-            gflops: flops as f64 / seconds.max(1e-12) / 1e9,
-            share_of_peak: 0.0,
-        }
-    };
-    order.iter().map(gathered).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-    use graph::Cost;
 
     #[test]
-    fn medians_are_in_the_middle() {
-        assert_eq!(median(vec![3.0, 1.0, 2.0]), 2.0);
-        assert_eq!(median(vec![4.0, 1.0, 2.0, 3.0]), 2.5);
-        assert_eq!(median(Vec::new()), 0.0);
-    }
-
-    #[test]
-    fn parts_are_gathered_by_layer_and_pass() {
-        let part = |layer: &str, op, pass, seconds, flops| PartTime {
-            layer: layer.into(),
-            op,
-            pass,
-            cost: Cost {
-                macs: flops / 2,
-                flops,
-            },
-            bytes: 0,
-            seconds,
+    fn threads_that_idle_are_seen() {
+        let pool = Pool::new(2);
+        let pause = |ms| std::thread::sleep(Duration::from_millis(ms));
+        // 8 ms together of which one waits 6, then 8 ms of one alone.
+        let work = || {
+            pool.run(&|worker| pause(if worker == 0 { 8 } else { 2 }));
+            pause(8);
+            Ok(())
         };
-        let parts = [
-            part("dense", "matmul", Pass::Forward, 1e-3, 2_000_000),
-            part("loss", "cross_entropy", Pass::Forward, 1e-3, 0),
-            part("dense", "matmul", Pass::Weights, 1e-3, 4_000_000),
-            part("dense", "reduce_sum", Pass::Weights, 1e-3, 0),
-        ];
-        let found = layers(&parts);
-        assert_eq!(found.len(), 3);
-        assert_eq!(found[2].ops, ["matmul", "reduce_sum"]);
-        assert!((found[2].milliseconds - 2.0).abs() < 1e-9 && (found[2].gflops - 2.0).abs() < 1e-9);
-        assert!((found.iter().map(|l| l.share_of_time).sum::<f64>() - 1.0).abs() < 1e-9);
-        let twice = median_parts([&parts[..], &parts[..]].into_iter());
-        assert_eq!(twice, parts);
+        let Ok(time) = thread_time(&pool, 0.01, work) else {
+            panic!("the work does not fail")
+        };
+        assert!(
+            (time.busy + time.waiting + time.alone - 1.0).abs() < 1e-6,
+            "{time:?}"
+        );
+        // Sleep may last longer on a machine with other work, so only the sides are told apart.
+        assert!(
+            time.busy > 0.3 && time.waiting > 0.02 && time.alone > 0.05,
+            "{time:?}"
+        );
     }
 }

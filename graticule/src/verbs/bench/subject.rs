@@ -1,14 +1,51 @@
 //! What is measured: a network with a trainer, and made-up samples for it.
 
+use std::fmt;
+
 use data::preprocess::{ColumnEncoding, ImageEncoding, TableEncoding, TargetEncoding};
 use data::{Batch, InputEncoding, Preprocess, TargetKind, Task};
 use engine::Engine;
-use nn::Model;
+use interchange::ModelFile;
 use nn::model::text;
+use nn::{Loss, Model, Optimizer};
 use train::{Network, Settings, Trainer};
 
-use crate::error::{Failure, Outcome};
+use crate::error::{Context, Outcome};
 use crate::verbs::summary::{file_of, read_text};
+
+/// Where a network comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Origin<'a> {
+    /// A named network, a model in TOML, a model file or a run folder.
+    Named(&'a str),
+    /// Layers in one line.
+    Line(&'a str),
+}
+
+impl fmt::Display for Origin<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Named(name) => f.write_str(name),
+            Self::Line(_) => f.write_str("--layers"),
+        }
+    }
+}
+
+/// What is wished of a subject.
+pub struct Wish<'a> {
+    /// The shape of samples where neither the wish nor a file says it.
+    pub usual: &'a [usize],
+    /// The shape asked for.
+    pub shape: Option<&'a [usize]>,
+    /// The outputs asked for.
+    pub outputs: Option<usize>,
+    /// The loss asked for.
+    pub loss: Option<&'a Loss>,
+    /// The rule of descent.
+    pub optimizer: Optimizer,
+    /// Samples in a batch.
+    pub batch: usize,
+}
 
 /// A network that is ready to train.
 pub struct Subject {
@@ -20,46 +57,72 @@ pub struct Subject {
     pub batch: Batch,
 }
 
+const DEFAULT_OUTPUTS: usize = 10;
+
 impl Subject {
-    /// The network that `name` means, for samples of `shape`; a file's own input shape goes before the
-    /// default, `given` before all.
-    pub fn new(
-        engine: &Engine,
-        name: &str,
-        (shape, given): (&[usize], Option<&[usize]>),
-        classes: usize,
-        batch: usize,
-    ) -> Outcome<Self> {
-        let model = build(name, shape, given, classes)?;
+    /// The network of this origin, with samples and targets that fit it.
+    pub fn new(engine: &Engine, origin: Origin, wish: &Wish) -> Outcome<Self> {
+        let model = build(origin, wish)?;
         let shape = model.input().shape()[1..].to_vec();
-        let outputs = model.output().shape().elements();
-        let preprocess = preprocess(&shape, outputs);
+        let output = model.output().shape()[1..].to_vec();
+        let loss = wish.loss.cloned().unwrap_or_else(|| usual_loss(&output));
+        let kind = target_kind(&loss, &output);
+        let batch = noise(wish.batch, shape.iter().product(), (kind, &output));
+        let preprocess = preprocess(&shape, output.iter().product());
         let network = Network::new(engine, model, preprocess, 1)?;
         let settings = Settings {
-            batch,
+            batch: wish.batch,
+            optimizer: wish.optimizer,
+            loss,
             ..Settings::default()
         };
-        let trainer = Trainer::new(network, settings, TargetKind::ClassIndex, 1)?;
-        let batch = noise(batch, shape.iter().product(), outputs);
         Ok(Self {
-            name: name.into(),
-            trainer,
+            name: match origin {
+                Origin::Named(name) => name.into(),
+                Origin::Line(_) => "layers".into(),
+            },
+            trainer: Trainer::new(network, settings, kind, 1)?,
             batch,
         })
     }
 }
 
-fn build(name: &str, shape: &[usize], given: Option<&[usize]>, classes: usize) -> Outcome<Model> {
-    let Some(path) = file_of(name)? else {
-        return Ok(zoo::build(name, shape, classes)?);
+fn build(origin: Origin, wish: &Wish) -> Outcome<Model> {
+    let shape = wish.shape.unwrap_or(wish.usual);
+    // A text that does not need the word `classes` has outputs of its own.
+    let text = |read: &dyn Fn(Option<usize>) -> Result<Model, text::TextError>| match wish.outputs {
+        None => read(None).or_else(|_| read(Some(DEFAULT_OUTPUTS))),
+        outputs => read(outputs),
     };
-    if path.extension().is_some_and(|e| e == "toml") {
-        return Ok(text::from_toml(&read_text(&path)?, given, Some(classes))?);
+    let name = match origin {
+        Origin::Line(line) => return Ok(text(&|outputs| text::from_line(line, shape, outputs))?),
+        Origin::Named(name) => name,
+    };
+    match file_of(name)? {
+        None => Ok(zoo::build(name, shape, wish.outputs.unwrap_or(DEFAULT_OUTPUTS))?),
+        Some(path) if path.extension().is_some_and(|e| e == "toml") => {
+            let written = read_text(&path)?;
+            Ok(text(&|outputs| text::from_toml(&written, wish.shape, outputs))?)
+        }
+        Some(path) => Ok(ModelFile::read(&path)?.model().at(path.display())?),
     }
-    Err(
-        Failure::usage("only named networks and models in TOML are measured")
-            .help("for example `graticule bench lenet5`"),
-    )
+}
+
+fn usual_loss(output: &[usize]) -> Loss {
+    match output {
+        [1] => Loss::SquaredError,
+        [_] => Loss::cross_entropy(),
+        _ => Loss::BinaryCrossEntropy,
+    }
+}
+
+fn target_kind(loss: &Loss, output: &[usize]) -> TargetKind {
+    match loss {
+        Loss::CrossEntropy(_) if output.len() == 1 => TargetKind::ClassIndex,
+        Loss::CrossEntropy(_) => TargetKind::ClassProbabilities,
+        Loss::BinaryCrossEntropy | Loss::Perceptron => TargetKind::MultiLabel,
+        _ => TargetKind::Values,
+    }
 }
 
 /// The preprocessing that leaves samples of `shape` as they are.
@@ -78,9 +141,9 @@ fn preprocess(shape: &[usize], outputs: usize) -> Preprocess {
             columns: (0..shape.iter().product()).map(column).collect(),
         }),
     };
-    let classes = (0..outputs).map(|k| k.to_string()).collect();
+    let targets = (0..outputs).map(|k| k.to_string()).collect();
     Preprocess {
-        task: Task::Classification { classes },
+        task: Task::Regression { targets },
         input,
         target: TargetEncoding::default(),
     }
@@ -97,8 +160,8 @@ fn column(k: usize) -> ColumnEncoding {
     }
 }
 
-/// Samples with numbers of mean 0 and standard deviation 1, always the same ones.
-fn noise(size: usize, elements: usize, classes: usize) -> Batch {
+/// Samples with numbers of mean 0 and standard deviation 1 and targets of this kind, always the same ones.
+fn noise(size: usize, elements: usize, (kind, output): (TargetKind, &[usize])) -> Batch {
     let mut state = 1u64;
     let mut next = || {
         // Any numbers without a pattern do: the speed does not depend on them.
@@ -107,9 +170,17 @@ fn noise(size: usize, elements: usize, classes: usize) -> Batch {
             .wrapping_add(1_442_695_040_888_963_407);
         ((state >> 40) as f32 / (1u64 << 24) as f32 - 0.5) * 12f32.sqrt()
     };
+    let (each, classes) = (output.iter().product::<usize>(), output.last().map_or(1, |&k| k));
     let mut batch = Batch::default();
     batch.inputs = (0..size * elements).map(|_| next()).collect();
-    batch.targets = (0..size).map(|k| (k % classes.max(1)) as f32).collect();
+    batch.targets = match kind {
+        TargetKind::ClassIndex => (0..size).map(|k| (k % classes.max(1)) as f32).collect(),
+        TargetKind::ClassProbabilities => (0..size * each)
+            .map(|k| f32::from((k / classes) % classes == k % classes))
+            .collect(),
+        TargetKind::MultiLabel => (0..size * each).map(|_| f32::from(next() > 0.0)).collect(),
+        TargetKind::Values => (0..size * each).map(|_| next()).collect(),
+    };
     batch.indices = (0..size).collect();
     batch.size = size;
     batch
@@ -121,7 +192,7 @@ mod tests {
 
     #[test]
     fn made_up_samples_are_scaled_like_real_ones() {
-        let batch = noise(64, 100, 10);
+        let batch = noise(64, 100, (TargetKind::ClassIndex, &[10]));
         let mean = batch.inputs.iter().sum::<f32>() / 6400.0;
         let variance = batch.inputs.iter().map(|x| (x - mean).powi(2)).sum::<f32>() / 6400.0;
         assert!(
@@ -129,20 +200,46 @@ mod tests {
             "{mean} {variance}"
         );
         assert!(batch.targets.contains(&9.0) && !batch.targets.contains(&10.0));
+        let pixels = noise(2, 4, (TargetKind::ClassProbabilities, &[2, 2, 3]));
+        assert!(
+            pixels
+                .targets
+                .chunks(3)
+                .all(|pixel| pixel.iter().sum::<f32>() == 1.0)
+        );
+    }
+
+    fn subject(origin: Origin, shape: &[usize], loss: Option<&str>) -> Outcome<Subject> {
+        let loss: Option<Loss> = loss.and_then(|name| name.parse().ok());
+        let wish = Wish {
+            usual: &[1],
+            shape: Some(shape),
+            outputs: None,
+            loss: loss.as_ref(),
+            optimizer: Optimizer::adamw(),
+            batch: 4,
+        };
+        Subject::new(&Engine::new(1), origin, &wish)
     }
 
     #[test]
     fn images_tables_and_lines_are_subjects() {
-        let engine = Engine::new(1);
-        let of = |name, shape: &[usize]| Subject::new(&engine, name, (shape, Some(shape)), 3, 4);
-        for (name, shape) in [
-            ("lenet5", &[28, 28, 1][..]),
-            ("mlp", &[7]),
-            ("linear", &[4, 4, 2]),
+        let named = Origin::Named;
+        for (origin, shape, loss) in [
+            (named("lenet5"), &[28, 28, 1][..], None),
+            (named("mlp"), &[7], Some("binary_cross_entropy")),
+            (named("linear"), &[4, 4, 2], Some("squared_error")),
+            (Origin::Line("dense 3 tanh, dense 1"), &[2], None),
+            (Origin::Line("conv 2 3 same"), &[6, 6, 1], None),
+            (Origin::Line("conv 2 3 same"), &[6, 6, 1], Some("cross_entropy")),
         ] {
-            let mut subject = of(name, shape).unwrap_or_else(|failure| panic!("{failure}"));
-            assert!(subject.trainer.step_at(&subject.batch, 1, 1e-3).is_ok());
+            let mut subject = subject(origin, shape, loss).unwrap_or_else(|failure| panic!("{failure}"));
+            let step = subject.trainer.step_at(&subject.batch, 1, 1e-3);
+            assert!(
+                step.is_ok_and(|step| step.loss > 0.0),
+                "{origin} {shape:?} {loss:?}"
+            );
         }
-        assert!(of("lenet5", &[7]).is_err());
+        assert!(subject(named("lenet5"), &[7], None).is_err());
     }
 }
