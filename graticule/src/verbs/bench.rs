@@ -44,10 +44,10 @@ pub struct Args {
     /// Samples in a batch, several sizes with commas [default: 64, or what is usual for the network]
     #[arg(long, value_name = "N,…", value_delimiter = ',', value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: Vec<u32>,
-    /// Shape of one sample: HxWxC for images, a number of features for tables [default: 28x28x1]
+    /// Shape of one sample: HxWxC for images, a number of features for tables [default: what is usual for the network, or what a file says]
     #[arg(long, value_name = "HxWxC", value_parser = parse_shape)]
     input: Option<SampleShape>,
-    /// Classes, or other outputs of one sample [default: 10, or what a file says]
+    /// Classes, or other outputs of one sample [default: likewise]
     #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..=100_000))]
     classes: Option<u32>,
     /// What is measured: training, inference, both
@@ -91,6 +91,7 @@ const USUAL: [(&str, &[usize], usize); 3] = [
     ("cnn-small", &[64, 64, 3], 32),
 ];
 const DEFAULT_INPUT: &[usize] = &[28, 28, 1];
+const DEFAULT_OUTPUTS: usize = 10;
 const DEFAULT_BATCH: usize = 64;
 /// Measurements of the peak, some milliseconds each.
 const PEAK_REPEATS: usize = 40;
@@ -175,14 +176,16 @@ impl Args {
         let mut subjects = Vec::new();
         for origin in origins {
             let usual = USUAL.iter().find(|(name, ..)| origin == Origin::Named(name));
+            let known = zoo::NAMES.iter().find(|n| origin == Origin::Named(n.name));
             let batches: Vec<usize> = match self.batch.is_empty() {
                 true => vec![usual.map_or(DEFAULT_BATCH, |(_, _, batch)| *batch)],
                 false => self.batch.iter().map(|batch| *batch as usize).collect(),
             };
             for batch in batches {
                 let wish = Wish {
-                    usual: usual.map_or(DEFAULT_INPUT, |(_, shape, _)| shape),
+                    usual: usual.map_or(known.map_or(DEFAULT_INPUT, |n| n.input), |(_, shape, _)| shape),
                     shape: self.input.as_ref().map(|shape| shape.0.as_slice()),
+                    usual_outputs: known.map_or(DEFAULT_OUTPUTS, |n| n.outputs),
                     outputs: self.classes.map(|k| k as usize),
                     loss: self.loss.as_ref(),
                     optimizer: self.optimizer,

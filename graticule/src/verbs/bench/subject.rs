@@ -37,6 +37,8 @@ pub struct Wish<'a> {
     pub usual: &'a [usize],
     /// The shape asked for.
     pub shape: Option<&'a [usize]>,
+    /// The outputs where neither the wish nor a file says their number.
+    pub usual_outputs: usize,
     /// The outputs asked for.
     pub outputs: Option<usize>,
     /// The loss asked for.
@@ -56,8 +58,6 @@ pub struct Subject {
     /// The batch of every step.
     pub batch: Batch,
 }
-
-const DEFAULT_OUTPUTS: usize = 10;
 
 impl Subject {
     /// The network of this origin, with samples and targets that fit it.
@@ -91,7 +91,7 @@ fn build(origin: Origin, wish: &Wish) -> Outcome<Model> {
     let shape = wish.shape.unwrap_or(wish.usual);
     // A text that does not need the word `classes` has outputs of its own.
     let text = |read: &dyn Fn(Option<usize>) -> Result<Model, text::TextError>| match wish.outputs {
-        None => read(None).or_else(|_| read(Some(DEFAULT_OUTPUTS))),
+        None => read(None).or_else(|_| read(Some(wish.usual_outputs))),
         outputs => read(outputs),
     };
     let name = match origin {
@@ -99,7 +99,11 @@ fn build(origin: Origin, wish: &Wish) -> Outcome<Model> {
         Origin::Named(name) => name,
     };
     match file_of(name)? {
-        None => Ok(zoo::build(name, shape, wish.outputs.unwrap_or(DEFAULT_OUTPUTS))?),
+        None => Ok(zoo::build(
+            name,
+            shape,
+            wish.outputs.unwrap_or(wish.usual_outputs),
+        )?),
         Some(path) if path.extension().is_some_and(|e| e == "toml") => {
             let written = read_text(&path)?;
             Ok(text(&|outputs| text::from_toml(&written, wish.shape, outputs))?)
@@ -214,6 +218,7 @@ mod tests {
         let wish = Wish {
             usual: &[1],
             shape: Some(shape),
+            usual_outputs: 10,
             outputs: None,
             loss: loss.as_ref(),
             optimizer: Optimizer::adamw(),
