@@ -32,8 +32,10 @@ pub enum Source {
         shifts: usize,
         /// Columns from one shift to the next.
         step: usize,
-        /// KW·C
-        run: usize,
+        /// C
+        channels: usize,
+        /// Columns from one tap to the next, C or more.
+        pitch: usize,
     },
 }
 
@@ -108,12 +110,15 @@ impl Pack {
                 outputs,
                 shifts,
                 step,
-                run,
+                channels,
+                pitch,
             } => {
-                let (output, shift) = (group / shifts, group % shifts * step);
+                let (output, first) = (group / shifts, group % shifts * step);
+                let taps = (self.columns - (shifts - 1) * step) / pitch;
                 to.fill(0.0);
-                for (j, x) in to[shift..shift + run].iter_mut().enumerate() {
-                    *x = from[(row * run + j) * outputs + output];
+                for (tap, c) in (0..taps).flat_map(|tap| (0..channels).map(move |c| (tap, c))) {
+                    let at = (row * taps + tap) * channels + c;
+                    to[first + tap * pitch + c] = from[at * outputs + output];
                 }
             }
         }

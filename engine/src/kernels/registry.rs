@@ -72,7 +72,8 @@ fn fused_ops(
         }
         Fused::ConvPool(what) => small_conv::conv_pool(context, what, epilogue, shapes)?,
         Fused::Pooled(what) => small_conv::pooled(what),
-        Fused::Unpool(what) => small_conv::unpool(context, what),
+        Fused::Unpool(what) => small_conv::unpool(what),
+        Fused::Listed(what) => small_conv::listed(context, what),
         Fused::PooledConvInput(what) => small_conv::input_gradient(context, what),
         Fused::PooledConvWeights(what) => small_conv::weight_gradient(context, what),
         Fused::PooledConvBias(what) => small_conv::bias_gradient(context, what),

@@ -23,13 +23,17 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn if_greater(self, other: Self, yes: Self, no: Self) -> Self;
     /// `yes` where self is NaN, else `no`.
     unsafe fn if_nan(self, yes: Self, no: Self) -> Self;
+    /// The even lanes of self, then those of `next`.
+    unsafe fn evens(self, next: Self) -> Self;
+    /// The odd lanes of self, then those of `next`.
+    unsafe fn odds(self, next: Self) -> Self;
     /// The first `count` lanes, which hold whole numbers from 0 to 255, as bytes.
     unsafe fn store_bytes(self, to: *mut u8, count: usize);
 }
 
 /// Portable vector: eight floats that the compiler keeps in whatever registers there are.
 #[derive(Clone, Copy)]
-pub(crate) struct Portable([f32; 8]);
+pub(crate) struct Portable(pub(super) [f32; 8]);
 
 // SAFETY: plain Rust; pointers are valid by the trait's contract.
 unsafe impl Simd for Portable {
@@ -93,6 +97,16 @@ unsafe impl Simd for Portable {
         Self(std::array::from_fn(pick))
     }
     #[inline(always)]
+    unsafe fn evens(self, next: Self) -> Self {
+        let [a, b] = [self.0, next.0];
+        Self([a[0], a[2], a[4], a[6], b[0], b[2], b[4], b[6]])
+    }
+    #[inline(always)]
+    unsafe fn odds(self, next: Self) -> Self {
+        let [a, b] = [self.0, next.0];
+        Self([a[1], a[3], a[5], a[7], b[1], b[3], b[5], b[7]])
+    }
+    #[inline(always)]
     unsafe fn store_bytes(self, to: *mut u8, count: usize) {
         for (i, &x) in self.0.iter().take(count).enumerate() {
             // SAFETY: valid for `count` bytes by contract.
@@ -107,7 +121,7 @@ pub(crate) mod x86 {
     use std::arch::x86_64::*;
 
     #[derive(Clone, Copy)]
-    pub(crate) struct Avx2(__m256);
+    pub(crate) struct Avx2(pub(crate) __m256);
 
     #[inline(always)]
     unsafe fn first8(count: usize) -> __m256i {
@@ -179,6 +193,22 @@ pub(crate) mod x86 {
             Self(unsafe { _mm256_blendv_ps(no.0, yes.0, _mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0)) })
         }
         #[inline(always)]
+        unsafe fn evens(self, next: Self) -> Self {
+            // SAFETY: contract of the trait. The shuffle works in halves, whose middle parts then change places.
+            unsafe {
+                let mixed = _mm256_castps_pd(_mm256_shuffle_ps::<0b10_00_10_00>(self.0, next.0));
+                Self(_mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(mixed)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn odds(self, next: Self) -> Self {
+            // SAFETY: as in `evens`.
+            unsafe {
+                let mixed = _mm256_castps_pd(_mm256_shuffle_ps::<0b11_01_11_01>(self.0, next.0));
+                Self(_mm256_castpd_ps(_mm256_permute4x64_pd::<0b11_01_10_00>(mixed)))
+            }
+        }
+        #[inline(always)]
         unsafe fn store_bytes(self, to: *mut u8, count: usize) {
             let mut lanes = [0i32; 8];
             // SAFETY: contract of the trait; `to` is valid for `count` bytes.
@@ -192,10 +222,10 @@ pub(crate) mod x86 {
     }
 
     #[derive(Clone, Copy)]
-    pub(crate) struct Avx512(__m512);
+    pub(crate) struct Avx512(pub(crate) __m512);
 
     #[inline(always)]
-    fn first16(count: usize) -> __mmask16 {
+    pub(crate) fn first16(count: usize) -> __mmask16 {
         if count >= 16 { !0 } else { (1u16 << count) - 1 }
     }
 
@@ -260,6 +290,22 @@ pub(crate) mod x86 {
             Self(unsafe {
                 _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_UNORD_Q>(self.0, self.0), no.0, yes.0)
             })
+        }
+        #[inline(always)]
+        unsafe fn evens(self, next: Self) -> Self {
+            // SAFETY: contract of the trait.
+            unsafe {
+                let even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+                Self(_mm512_permutex2var_ps(self.0, even, next.0))
+            }
+        }
+        #[inline(always)]
+        unsafe fn odds(self, next: Self) -> Self {
+            // SAFETY: contract of the trait.
+            unsafe {
+                let odd = _mm512_setr_epi32(1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31);
+                Self(_mm512_permutex2var_ps(self.0, odd, next.0))
+            }
         }
         #[inline(always)]
         unsafe fn store_bytes(self, to: *mut u8, count: usize) {

@@ -26,11 +26,13 @@ pub enum Fused {
     Pooled(Arc<PooledConv>),
     /// The gradient of the convolution's result. Operands: gradient of the maxima, maxima with choices.
     Unpool(Arc<PooledConv>),
+    /// For each output the places and gradients of its choices. Operands: as above.
+    Listed(Arc<PooledConv>),
     /// The gradient of the convolution's image. Operands: as above, and the weights.
     PooledConvInput(Arc<PooledConv>),
-    /// The gradient of the convolution's weights. Operands: as above, and the image.
+    /// The gradient of the convolution's weights. Operands: lists, and the image.
     PooledConvWeights(Arc<PooledConv>),
-    /// The gradient of the convolution's bias. Operands: as above.
+    /// The gradient of the convolution's bias. Operand: lists.
     PooledConvBias(Arc<PooledConv>),
     /// Σ loss / Σ weight. Operands: logits, targets, class weights.
     MeanCrossEntropy(CrossEntropy),
@@ -86,6 +88,7 @@ impl Fused {
             Fused::ConvPool(_) => "conv2d_max_pool2d",
             Fused::Pooled(_) => "pooled",
             Fused::Unpool(_) => "unpool2d",
+            Fused::Listed(_) => "listed",
             Fused::PooledConvInput(_) => "pooled_conv2d_input",
             Fused::PooledConvWeights(_) => "pooled_conv2d_weights",
             Fused::PooledConvBias(_) => "pooled_conv2d_bias",
@@ -105,7 +108,9 @@ impl Fused {
             Fused::ConvPool(what) | Fused::PooledConvInput(what) | Fused::PooledConvWeights(what) => {
                 Cost::macs(what.sizes.macs())
             }
-            Fused::Pooled(_) | Fused::Unpool(_) | Fused::PooledConvBias(_) => Cost::flops(output.elements()),
+            Fused::Pooled(_) | Fused::Unpool(_) | Fused::Listed(_) | Fused::PooledConvBias(_) => {
+                Cost::flops(output.elements())
+            }
             Fused::MeanCrossEntropy(_) => Cost::flops(6 * operands[0].elements()),
             Fused::CrossEntropyWeight { .. } => Cost::flops(operands[0].elements()),
             Fused::Chain(chain) => chain.cost,

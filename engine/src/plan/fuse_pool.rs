@@ -6,7 +6,6 @@
 
 use std::sync::Arc;
 
-use graph::Shape;
 use graph::ops::{BoundWindow, Conv2d, Conv2dSizes, Op, PoolKind, UnaryKind};
 
 use super::ir::Ir;
@@ -31,16 +30,28 @@ pub struct PooledConv {
 impl PooledConv {
     /// Maxima of one sample.
     pub fn pooled(&self) -> usize {
-        self.pool.output[0] * self.pool.output[1] * self.sizes.outputs
+        self.pixels() * self.sizes.outputs
     }
 
-    /// Elements of one sample's maxima with their choices, four choices to an element.
+    /// Pixels of the maxima.
+    pub fn pixels(&self) -> usize {
+        self.pool.output[0] * self.pool.output[1]
+    }
+
+    /// Elements of one sample's maxima with their choices, four choices to an element and one more that a
+    /// kernel may read.
     pub fn with_choices(&self) -> usize {
-        self.pooled() + self.pooled().div_ceil(4)
+        self.pooled() + self.pooled().div_ceil(4) + 1
     }
 
-    fn shape(&self) -> Shape {
-        [self.sizes.batch, self.with_choices()].into()
+    /// Elements of a list of places or factors: a vector more than there are pixels.
+    pub fn list(&self) -> usize {
+        self.pixels().next_multiple_of(16) + 16
+    }
+
+    /// Elements of one sample's lists: for each output its length, then its places and its factors.
+    pub fn lists(&self) -> usize {
+        self.sizes.outputs.next_multiple_of(16) + 2 * self.sizes.outputs * self.list()
     }
 }
 
@@ -71,7 +82,8 @@ fn find(ir: &Ir, pool: usize) -> Option<Found> {
     let Some(Op::Conv2d(conv_op)) = ir.nodes[conv].op.graph() else {
         return None;
     };
-    if op.kind != PoolKind::Max || ir.nodes[conv].alias.is_some() {
+    let free = ir.nodes[conv].alias.is_none() && !ir.nodes[conv].epilogue.residual;
+    if op.kind != PoolKind::Max || !free {
         return None;
     }
     let shape = |k: usize| &ir.nodes[ir.nodes[conv].inputs[k]].shape;
@@ -143,30 +155,57 @@ fn replace(ir: &mut Ir, found: &Found) {
     };
     let [image, weights] = [0, 1].map(|k| ir.nodes[*conv].inputs[k]);
     ir.nodes[*conv].op = Action::Fused(Fused::ConvPool(what.clone()));
-    ir.nodes[*conv].shape = what.shape();
+    ir.nodes[*conv].shape = [what.sizes.batch, what.with_choices()].into();
     ir.nodes[*pool].op = Action::Fused(Fused::Pooled(what.clone()));
-    for reader in ir.readers_of(*slope) {
-        let Some(node) = ir.nodes.get_mut(reader) else {
-            continue;
-        };
-        let (fused, inputs) = match node.op.graph() {
-            Some(Op::Conv2dTransposed(op)) if op.conv == what.conv && node.inputs[1] == weights => (
-                Fused::PooledConvInput(what.clone()),
-                vec![*gradient, *conv, weights],
-            ),
-            Some(Op::Conv2dWeightGradient(op)) if op.conv == what.conv && node.inputs[0] == image => (
-                Fused::PooledConvWeights(what.clone()),
-                vec![*gradient, *conv, image],
-            ),
-            Some(Op::SumLike(_)) if node.shape[..] == [what.sizes.outputs] => {
-                (Fused::PooledConvBias(what.clone()), vec![*gradient, *conv])
+    let to = Way {
+        slope: *slope,
+        gradient: *gradient,
+        conv: *conv,
+        image,
+        weights,
+    };
+    let readers = ir.readers_of(*slope);
+    let fused: Option<Vec<_>> = readers.iter().map(|&r| sparse(ir, r, &to, what)).collect();
+    let (way_back, shape) = match fused {
+        Some(fused) => {
+            for (reader, (fused, inputs)) in readers.into_iter().zip(fused) {
+                let node = &mut ir.nodes[reader];
+                (node.op, node.inputs) = (Action::Fused(fused), inputs);
             }
-            _ => continue,
-        };
-        (node.op, node.inputs) = (Action::Fused(fused), inputs);
-    }
-    // Whoever else reads the dense gradient still finds it; otherwise it is not needed any more.
+            let shape = [what.sizes.batch, what.lists()].into();
+            (Fused::Listed(what.clone()), shape)
+        }
+        None => (Fused::Unpool(what.clone()), ir.nodes[*slope].shape.clone()),
+    };
     let node = &mut ir.nodes[*slope];
-    node.op = Action::Fused(Fused::Unpool(what.clone()));
+    (node.op, node.shape) = (Action::Fused(way_back), shape);
     node.inputs = vec![*gradient, *conv];
+}
+
+/// The nodes that the way back is made of.
+struct Way {
+    slope: usize,
+    gradient: usize,
+    conv: usize,
+    image: usize,
+    weights: usize,
+}
+
+/// What a reader of the convolution's gradient becomes, if it is one that lists serve.
+fn sparse(ir: &Ir, reader: usize, way: &Way, what: &Arc<PooledConv>) -> Option<(Fused, Vec<usize>)> {
+    let node = ir.nodes.get(reader)?;
+    let reads = |k: usize| ir.origin(node.inputs[k]);
+    match node.op.graph()? {
+        Op::Conv2dTransposed(op) if op.conv == what.conv && reads(1) == ir.origin(way.weights) => Some((
+            Fused::PooledConvInput(what.clone()),
+            vec![way.gradient, way.conv, way.weights],
+        )),
+        Op::Conv2dWeightGradient(op) if op.conv == what.conv && reads(0) == ir.origin(way.image) => {
+            Some((Fused::PooledConvWeights(what.clone()), vec![way.slope, way.image]))
+        }
+        Op::SumLike(_) if node.shape[..] == [what.sizes.outputs] => {
+            Some((Fused::PooledConvBias(what.clone()), vec![way.slope]))
+        }
+        _ => None,
+    }
 }

@@ -1,53 +1,63 @@
-//! The way back through max-pooling, ReLU and convolution, position by position.
+//! The gradients of a pooled convolution's image and weights, position by position.
 
 use std::sync::Arc;
 
 use super::MOST_POOL_ROWS;
-use super::geometry::{Frame, Places, parts};
-use super::patches::{Patch, Term};
+use super::geometry::{Frame, Places, parts, table};
+use super::listing::Listing;
+use super::lists::{frame, terms};
+use super::patches::{Patch, Terms};
 use crate::kernels::pack::{Pack, Source};
 use crate::kernels::registry::Built;
-use crate::kernels::{BuildContext, Kernel, Task, Work};
+use crate::kernels::simd::Portable;
+use crate::kernels::{BuildContext, Isa, Kernel, Task, Work};
 use crate::plan::PooledConv;
-
-/// The scratch memory as a frame and a list of terms.
-fn frame_and_terms(scratch: &mut [f32], frame: usize) -> (&mut [f32], &mut [Term]) {
-    let (frame, rest) = scratch.split_at_mut(frame);
-    // SAFETY: a term is two numbers of 4 bytes for which every bit pattern is valid, aligned as f32.
-    let terms = unsafe { std::slice::from_raw_parts_mut(rest.as_mut_ptr().cast::<Term>(), rest.len() / 2) };
-    (frame, terms)
-}
 
 /// The gradient of the image: each pooled pixel adds the weights of its outputs, times their gradients, to
 /// the image under its window. Outputs whose choices stand in one row of the window go together; the column
 /// is in the packed weights, which exist once for each.
 struct Input {
+    isa: Isa,
     what: Arc<PooledConv>,
     frame: Frame,
     patch: Patch,
     pack: Pack,
     places: Places,
-    /// List of the window's row of each choice; choice 0 has a list that nobody reads.
-    list: Vec<usize>,
-    /// Where the packed weights for the window's column of each choice begin.
-    shift: Vec<u32>,
+    /// The window's row of each choice; that of choice 0 is none.
+    row: [u32; 16],
+    /// Where the packed weights for the window's column of each choice begin, and for each output.
+    shift: [u32; 16],
+    outputs: Vec<u32>,
+}
+
+/// Elements from one pixel of the image's gradient to the next. Neighbouring patches that lie whole vectors
+/// apart read what was just written in one piece, which is worth some zeros.
+fn pitch(isa: Isa, what: &PooledConv) -> usize {
+    let (c, stride) = (
+        what.sizes.channels,
+        what.pool.stride[1] * what.sizes.window.stride[1],
+    );
+    let vectors = |c: usize| (what.sizes.window.kernel[1] + what.pool.kernel[1]) * c / isa.lanes();
+    let aligned = (c..=2 * c).find(|pitch| (stride * pitch).is_multiple_of(isa.lanes()));
+    aligned
+        .filter(|&pitch| vectors(pitch) <= vectors(c) + 1)
+        .unwrap_or(c)
 }
 
 pub(crate) fn input_gradient(context: &BuildContext, what: &Arc<PooledConv>) -> Built {
     let (s, pool) = (&what.sizes, &what.pool);
     let [kh, kw] = s.window.kernel;
-    let (run, step) = (
-        kw * s.channels,
-        pool.dilation[1] * s.window.stride[1] * s.channels,
-    );
-    let columns = run + (pool.kernel[1] - 1) * step;
+    let pitch = pitch(context.isa, what);
+    let step = pool.dilation[1] * s.window.stride[1] * pitch;
+    let columns = kw * pitch + (pool.kernel[1] - 1) * step;
     let patch = Patch::new(context.isa, kh, columns);
-    let frame = Frame::new(what, patch.columns);
+    let frame = Frame::new(what, pitch, context.isa.lanes(), patch.columns);
     let source = Source::Patches {
         outputs: s.outputs,
         shifts: pool.kernel[1],
         step,
-        run,
+        channels: s.channels,
+        pitch,
     };
     let pack = Pack {
         rows: kh,
@@ -55,16 +65,18 @@ pub(crate) fn input_gradient(context: &BuildContext, what: &Arc<PooledConv>) -> 
         width: patch.columns,
         source,
     };
+    let each = kh * patch.columns;
     let taps = 0..pool.kernel[0] * pool.kernel[1];
-    let row = |tap: usize| tap / pool.kernel[1];
-    let shift = |tap: usize| (tap % pool.kernel[1] * kh * patch.columns) as u32;
+    let row = |tap: usize| (tap / pool.kernel[1]) as u32;
+    let shift = |tap: usize| (tap % pool.kernel[1] * each) as u32;
     let kernel = Input {
+        isa: context.isa,
         places: Places::in_frame(what, &frame),
-        list: [pool.kernel[0]]
-            .into_iter()
-            .chain(taps.clone().map(row))
+        row: table([u32::MAX].into_iter().chain(taps.clone().map(row))),
+        shift: table([0].into_iter().chain(taps.map(shift))),
+        outputs: (0..s.outputs)
+            .map(|o| (o * pool.kernel[1] * each) as u32)
             .collect(),
-        shift: [0].into_iter().chain(taps.map(shift)).collect(),
         what: what.clone(),
         frame,
         patch,
@@ -73,65 +85,120 @@ pub(crate) fn input_gradient(context: &BuildContext, what: &Arc<PooledConv>) -> 
     Built::new(kernel, vec![true, true]).packing(2, pack)
 }
 
+impl Input {
+    /// Elements of a list of places or factors: a vector more than there are outputs.
+    fn list(&self) -> usize {
+        self.what.sizes.outputs.next_multiple_of(16) + 16
+    }
+}
+
 impl Kernel for Input {
     fn work(&self) -> Work {
         Work::Samples
     }
 
     fn scratch(&self) -> usize {
-        self.frame.elements() + 2 * (self.what.pool.kernel[0] + 1) * self.what.sizes.outputs
+        self.frame.elements() + 2 * self.what.pool.kernel[0] * self.list()
     }
 
     fn run(&self, task: Task<'_>) {
         let (g, pooled, weights) = (task.input(0), task.input(1), task.input(2));
-        let (frame, terms) = frame_and_terms(task.scratch, self.frame.elements());
+        let (frame, lists) = task.scratch.split_at_mut(self.frame.elements());
         let samples = g
             .chunks_exact(self.what.pooled())
             .zip(pooled.chunks_exact(self.what.with_choices()));
         for ((g, pooled), dx) in samples.zip(task.output.chunks_exact_mut(self.frame.sample())) {
             frame.fill(0.0);
             let choices = parts(&self.what, pooled).1;
-            self.sample(g, choices, weights, frame, terms);
+            self.sample(g, choices, weights, frame, lists);
             self.frame.take(frame, dx);
         }
     }
 }
 
 impl Input {
-    fn sample(&self, g: &[f32], choices: &[u8], weights: &[f32], frame: &mut [f32], terms: &mut [Term]) {
-        let outputs = self.what.sizes.outputs;
-        let rows = self.what.pool.kernel[0];
-        let each = (self.what.pool.kernel[1] * self.pack.rows * self.pack.width) as u32;
+    fn sample(&self, g: &[f32], choices: &[u8], weights: &[f32], frame: &mut [f32], lists: &mut [f32]) {
+        let [rows, columns] = self.what.pool.kernel;
         let frame_row = self.what.sizes.window.dilation[0] * self.frame.row();
-        let pixels = g.chunks_exact(outputs).zip(choices.chunks_exact(outputs));
-        let mut counts = [0usize; MOST_POOL_ROWS + 1];
-        for ((g, choices), &place) in pixels.zip(&self.places.pixels) {
-            counts.fill(0);
-            let mut at = 0;
-            for (&factor, &choice) in g.iter().zip(choices) {
-                let list = self.list[usize::from(choice)];
-                let term = Term {
-                    at: at + self.shift[usize::from(choice)],
-                    factor,
-                };
-                terms[list * outputs + counts[list]] = term;
-                counts[list] += 1;
-                at += each;
-            }
-            for (row, &count) in counts[..rows].iter().enumerate() {
-                let down = self.places.taps[1 + row * self.what.pool.kernel[1]];
+        let pixels = g.chunks_exact(self.what.sizes.outputs).zip(&self.places.pixels);
+        for (pixel, (g, &place)) in pixels.enumerate() {
+            let lengths = self.list_pixel(g, &choices[pixel..], lists);
+            let lists = lists.chunks_exact(2 * self.list());
+            for (row, (list, &count)) in lists.zip(&lengths[..rows]).enumerate() {
+                let down = self.places.taps[1 + row * columns];
                 let target = (&mut *frame, (place + down) as usize, frame_row);
+                let terms = Terms {
+                    at: &list[..count],
+                    factors: &list[self.list()..][..count],
+                };
                 // SAFETY: a term's patch is one of the matrices that the packed weights consist of.
-                unsafe {
-                    self.patch.add(
-                        target,
-                        (weights, self.pack.width),
-                        &terms[row * outputs..][..count],
-                    );
-                }
+                unsafe { self.patch.add(target, (weights, self.pack.width), terms) };
             }
         }
     }
+
+    /// Lists the outputs of one pixel by the window's row of their choices, and says how many they are.
+    /// `choices` begins with the pixel's first one.
+    fn list_pixel(&self, g: &[f32], choices: &[u8], lists: &mut [f32]) -> [usize; MOST_POOL_ROWS] {
+        let (outputs, rows) = (self.what.sizes.outputs, self.what.pool.kernel[0]);
+        assert!(choices.len() > (outputs - 1) * self.what.pixels() && g.len() >= outputs);
+        assert!(self.outputs.len() >= outputs && lists.len() >= 2 * rows * self.list());
+        // SAFETY: the sizes were asserted, three bytes more than the choices can be read, and a list has
+        // room for a vector more than outputs; `isa` was detected.
+        unsafe {
+            match self.isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => avx512(self, g, choices, lists),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => avx2(self, g, choices, lists),
+                _ => list_with::<Portable>(self, g, choices, lists),
+            }
+        }
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma,popcnt")]
+unsafe fn avx512(of: &Input, g: &[f32], choices: &[u8], lists: &mut [f32]) -> [usize; MOST_POOL_ROWS] {
+    // SAFETY: handed on from `list_pixel`.
+    unsafe { list_with::<crate::kernels::simd::x86::Avx512>(of, g, choices, lists) }
+}
+
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma,popcnt")]
+unsafe fn avx2(of: &Input, g: &[f32], choices: &[u8], lists: &mut [f32]) -> [usize; MOST_POOL_ROWS] {
+    // SAFETY: handed on from `list_pixel`.
+    unsafe { list_with::<crate::kernels::simd::x86::Avx2>(of, g, choices, lists) }
+}
+
+#[inline(always)]
+unsafe fn list_with<S: Listing>(
+    of: &Input,
+    g: &[f32],
+    choices: &[u8],
+    lists: &mut [f32],
+) -> [usize; MOST_POOL_ROWS] {
+    let (outputs, pixels, length) = (of.what.sizes.outputs, of.what.pixels(), of.list());
+    let mut counts = [0; MOST_POOL_ROWS];
+    for output in (0..outputs).step_by(S::LANES) {
+        let lanes = S::LANES.min(outputs - output);
+        // SAFETY: asserted by `list_pixel`. Lanes behind the last output have choice 0 and are not kept.
+        unsafe {
+            let choice = S::gather_bytes(choices.as_ptr().add(output * pixels), pixels, lanes);
+            let row = choice.lookup(of.row.as_ptr());
+            let at = S::load_first(of.outputs.as_ptr().add(output).cast(), lanes);
+            let at = at.add_bits(choice.lookup(of.shift.as_ptr()));
+            let factor = S::load_first(g.as_ptr().add(output), lanes);
+            for (r, count) in counts.iter_mut().enumerate().take(of.what.pool.kernel[0]) {
+                let keep = row.equals_bits(r as u32);
+                let list = lists.as_mut_ptr().add(2 * r * length + *count);
+                at.store_kept(keep, list);
+                factor.store_kept(keep, list.add(length));
+                *count += keep.count_ones() as usize;
+            }
+        }
+    }
+    counts
 }
 
 /// The gradient of the weights: for each output, the patches of the image under its choices, times their
@@ -140,41 +207,22 @@ struct Weights {
     what: Arc<PooledConv>,
     frame: Frame,
     patch: Patch,
-    places: Places,
 }
 
 pub(crate) fn weight_gradient(context: &BuildContext, what: &Arc<PooledConv>) -> Built {
     let [kh, kw] = what.sizes.window.kernel;
-    let patch = Patch::new(context.isa, kh, kw * what.sizes.channels);
-    let frame = Frame::new(what, patch.columns);
-    let places = Places::in_frame(what, &frame);
     let kernel = Weights {
         what: what.clone(),
-        frame,
-        patch,
-        places,
+        frame: frame(context.isa, what),
+        patch: Patch::new(context.isa, kh, kw * what.sizes.channels),
     };
-    Built::new(kernel, vec![true; 3])
+    Built::new(kernel, vec![true, true])
 }
 
 impl Weights {
     /// Elements of a partial result for one output.
     fn each(&self) -> usize {
         self.what.sizes.window.kernel[0] * self.patch.columns
-    }
-
-    /// The terms of one output; returns how many there are.
-    fn list(&self, output: usize, g: &[f32], choices: &[u8], terms: &mut [Term]) -> usize {
-        let outputs = self.what.sizes.outputs;
-        let factors = g[output..].iter().step_by(outputs);
-        let choices = choices[output..].iter().step_by(outputs);
-        let mut count = 0;
-        for ((&factor, &choice), &place) in factors.zip(choices).zip(&self.places.pixels) {
-            let at = place + self.places.taps[usize::from(choice)];
-            terms[count] = Term { at, factor };
-            count += usize::from(choice != 0);
-        }
-        count
     }
 }
 
@@ -186,28 +234,27 @@ impl Kernel for Weights {
     }
 
     fn scratch(&self) -> usize {
-        self.frame.elements() + 2 * (self.places.pixels.len() + 1)
+        self.frame.elements()
     }
 
     fn run(&self, task: Task<'_>) {
-        let (g, pooled, x) = (task.input(0), task.input(1), task.input(2));
-        let (frame, terms) = frame_and_terms(task.scratch, self.frame.elements());
+        let (lists, x) = (task.input(0), task.input(1));
+        let frame = &mut task.scratch[..self.frame.elements()];
         let frame_row = self.what.sizes.window.dilation[0] * self.frame.row();
         if task.fresh {
             task.output.fill(0.0);
         }
-        let samples = g
-            .chunks_exact(self.what.pooled())
-            .zip(pooled.chunks_exact(self.what.with_choices()));
-        for ((g, pooled), x) in samples.zip(x.chunks_exact(self.frame.sample())) {
+        let samples = lists.chunks_exact(self.what.lists());
+        for (lists, x) in samples.zip(x.chunks_exact(self.frame.sample())) {
             self.frame.lay(x, frame);
-            let choices = parts(&self.what, pooled).1;
             for (output, sums) in task.output.chunks_exact_mut(self.each()).enumerate() {
-                let count = self.list(output, g, choices, terms);
                 let target = (sums, 0, self.patch.columns);
                 // SAFETY: every position of the convolution's result has its patch in the frame, which
                 // ends in as many elements as a row of the patch is long.
-                unsafe { self.patch.add(target, (frame, frame_row), &terms[..count]) };
+                unsafe {
+                    self.patch
+                        .add(target, (frame, frame_row), terms(&self.what, lists, output))
+                };
             }
         }
     }

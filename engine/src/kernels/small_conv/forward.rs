@@ -5,6 +5,7 @@ use std::sync::Arc;
 use graph::Shape;
 
 use super::geometry::parts_mut;
+use super::planar;
 use crate::EngineError;
 use crate::kernels::registry::Built;
 use crate::kernels::simd::{Portable, Simd};
@@ -24,16 +25,18 @@ pub(crate) fn conv_pool(
     epilogue: Epilogue,
     shapes: &[&Shape],
 ) -> Result<Built, EngineError> {
+    if planar::suits(context.isa, what) {
+        let kernel = planar::Planar::new(context.isa, what, epilogue.relu, epilogue.bias);
+        return Ok(Built::new(kernel, vec![true]));
+    }
     let built = conv::forward(context, what.conv, epilogue, shapes)?;
     let kernel = ConvPool {
         isa: context.isa,
         what: what.clone(),
         conv: built.kernel,
     };
-    Ok(Built {
-        kernel: Box::new(kernel),
-        ..built
-    })
+    let kernel = Box::new(kernel);
+    Ok(Built { kernel, ..built })
 }
 
 impl ConvPool {
@@ -64,7 +67,11 @@ impl Kernel for ConvPool {
                 operands: &operands[..task.operands.len()],
                 output: between,
                 scratch,
-                range: sample..sample + 1,
+                range: match self.conv.work() {
+                    // One sample alone is split otherwise.
+                    Work::Pieces { count, .. } => 0..count,
+                    _ => sample..sample + 1,
+                },
                 fresh: true,
                 key: task.key,
             });
@@ -148,7 +155,11 @@ unsafe fn pool_with<S: Simd>(what: &PooledConv, x: *const f32, maxima: *mut f32,
                     } else {
                         most.if_nan(S::zero(), choice)
                     };
-                    live.store_bytes(choices.add(to), count);
+                    let mut bytes = [0u8; 16];
+                    live.store_bytes(bytes.as_mut_ptr(), count);
+                    for (k, &byte) in bytes.iter().enumerate().take(count) {
+                        *choices.add((channel + k) * rows * columns + pixel) = byte;
+                    }
                 }
             }
         }

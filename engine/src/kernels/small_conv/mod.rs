@@ -6,16 +6,21 @@
 //! patch (a kernel's rows times the row's taps and channels, which lie next to each other in memory) to
 //! the image's or the weights' gradient, with the sums in registers (`patches.rs`).
 //! A choice is one byte: 1 + the tap of the window that held the maximum, or 0 where nothing goes back.
+//! Choices lie in planes, one for each output.
 
 mod backward;
 mod forward;
 mod geometry;
+mod listing;
+mod lists;
 mod patches;
+mod planar;
 mod unpool;
 
 pub(crate) use backward::{input_gradient, weight_gradient};
 pub(crate) use forward::{conv_pool, pooled};
-pub(crate) use unpool::{bias_gradient, unpool};
+pub(crate) use lists::{bias_gradient, listed};
+pub(crate) use unpool::unpool;
 
 use crate::plan::PooledConv;
 
@@ -27,6 +32,9 @@ const MOST_OUTPUTS: usize = 64;
 /// Most rows of a pooling window: the way back keeps a list for each.
 const MOST_POOL_ROWS: usize = 7;
 
+/// Most taps of a pooling window: with 0 there are as many choices as a table has numbers.
+const MOST_TAPS: usize = 15;
+
 /// Whether this pooled convolution goes forward and back by the kernels of this folder: the one place that
 /// decides.
 pub(crate) fn sparse_way_back(what: &PooledConv) -> bool {
@@ -37,7 +45,7 @@ pub(crate) fn sparse_way_back(what: &PooledConv) -> bool {
         && kw * s.channels <= WIDEST_PATCH
         && s.outputs <= MOST_OUTPUTS
         && pool.kernel[0] <= MOST_POOL_ROWS
-        && pool.kernel[0] * pool.kernel[1] < 255
+        && pool.kernel[0] * pool.kernel[1] <= MOST_TAPS
         && pool.padding == [0; 4]
         && pool.kernel[1] * s.window.stride[1] * s.channels <= WIDEST_PATCH
 }

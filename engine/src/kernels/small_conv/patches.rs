@@ -3,17 +3,35 @@
 use crate::kernels::Isa;
 use crate::kernels::simd::{Portable, Simd};
 
-/// One summand: where its patch begins in the source, and its factor.
-#[derive(Debug, Clone, Copy, Default)]
-#[repr(C)]
-pub(super) struct Term {
-    pub(super) at: u32,
-    pub(super) factor: f32,
+/// Summands: where their patches begin in the source, and their factors.
+#[derive(Clone, Copy)]
+pub(super) struct Terms<'a> {
+    /// The bits of whole numbers.
+    pub(super) at: &'a [f32],
+    pub(super) factors: &'a [f32],
 }
 
-/// Adds the patches of `count` terms. Arguments: target and elements from one of its rows to the next,
-/// source and the same, terms and their number.
-type Update = unsafe fn(*mut f32, usize, *const f32, usize, *const Term, usize);
+impl Terms<'_> {
+    fn raw(&self) -> Raw {
+        let count = self.at.len().min(self.factors.len());
+        Raw {
+            at: self.at.as_ptr(),
+            factors: self.factors.as_ptr(),
+            count,
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Raw {
+    at: *const f32,
+    factors: *const f32,
+    count: usize,
+}
+
+/// Adds the patches of terms. Arguments: target and elements from one of its rows to the next, source
+/// and the same, terms.
+type Update = unsafe fn(*mut f32, usize, *const f32, usize, Raw);
 
 /// Part of a patch whose sums fit into the registers.
 #[derive(Clone, Copy)]
@@ -80,7 +98,7 @@ impl Patch {
         &self,
         (target, at, target_row): (&mut [f32], usize, usize),
         (source, source_row): (&[f32], usize),
-        terms: &[Term],
+        terms: Terms,
     ) {
         assert!(
             at + self.reach(target_row) <= target.len(),
@@ -88,8 +106,9 @@ impl Patch {
         );
         debug_assert!(
             terms
+                .at
                 .iter()
-                .all(|t| t.at as usize + self.reach(source_row) <= source.len())
+                .all(|at| at.to_bits() as usize + self.reach(source_row) <= source.len())
         );
         for block in &self.blocks {
             debug_assert!(
@@ -102,7 +121,7 @@ impl Patch {
                     .as_mut_ptr()
                     .add(at + block.row * target_row + block.column);
                 let from = source.as_ptr().add(block.row * source_row + block.column);
-                (block.update)(to, target_row, from, source_row, terms.as_ptr(), terms.len());
+                (block.update)(to, target_row, from, source_row, terms.raw());
             }
         }
     }
@@ -114,8 +133,7 @@ unsafe fn accumulate<S: Simd, const R: usize, const V: usize>(
     target_row: usize,
     source: *const f32,
     source_row: usize,
-    terms: *const Term,
-    count: usize,
+    terms: Raw,
 ) {
     // SAFETY: rows, columns and terms lie in their storage by the contract of `Patch::add`.
     unsafe {
@@ -129,9 +147,9 @@ unsafe fn accumulate<S: Simd, const R: usize, const V: usize>(
         if R * V <= 8 {
             // Few sums would wait for one another: two terms at a time.
             let mut others = [[S::zero(); V]; R];
-            while k + 2 <= count {
-                step::<S, R, V>(&mut sums, source, source_row, *terms.add(k));
-                step::<S, R, V>(&mut others, source, source_row, *terms.add(k + 1));
+            while k + 2 <= terms.count {
+                step::<S, R, V>(&mut sums, source, source_row, terms, k);
+                step::<S, R, V>(&mut others, source, source_row, terms, k + 1);
                 k += 2;
             }
             let one = S::splat(1.0);
@@ -141,8 +159,8 @@ unsafe fn accumulate<S: Simd, const R: usize, const V: usize>(
                 }
             }
         }
-        while k < count {
-            step::<S, R, V>(&mut sums, source, source_row, *terms.add(k));
+        while k < terms.count {
+            step::<S, R, V>(&mut sums, source, source_row, terms, k);
             k += 1;
         }
         for (r, row) in sums.iter().enumerate() {
@@ -158,11 +176,13 @@ unsafe fn step<S: Simd, const R: usize, const V: usize>(
     sums: &mut [[S; V]; R],
     source: *const f32,
     source_row: usize,
-    term: Term,
+    terms: Raw,
+    k: usize,
 ) {
     // SAFETY: handed on from `accumulate`.
     unsafe {
-        let (factor, from) = (S::splat(term.factor), source.add(term.at as usize));
+        let from = source.add((*terms.at.add(k)).to_bits() as usize);
+        let factor = S::splat(*terms.factors.add(k));
         for (r, row) in sums.iter_mut().enumerate() {
             for (v, sum) in row.iter_mut().enumerate() {
                 *sum = sum.fma(factor, S::load(from.add(r * source_row + v * S::LANES)));
@@ -177,10 +197,10 @@ macro_rules! updates {
             $(#[target_feature(enable = $feature)])?
             unsafe fn one<const R: usize, const V: usize>(
                 target: *mut f32, target_row: usize, source: *const f32, source_row: usize,
-                terms: *const Term, count: usize,
+                terms: Raw,
             ) {
                 // SAFETY: handed on from `Patch::add`.
-                unsafe { accumulate::<$simd, R, V>(target, target_row, source, source_row, terms, count) }
+                unsafe { accumulate::<$simd, R, V>(target, target_row, source, source_row, terms) }
             }
             match size {
                 $($([$rows, $vectors] => one::<$rows, $vectors>,)*)*

@@ -1,12 +1,10 @@
-//! Gradients of maxima laid back into the image they were taken from, and summed for the bias.
+//! Gradients of maxima laid back into the image that they were taken from.
 
 use std::sync::Arc;
 
 use super::geometry::{Places, parts};
-use crate::kernels::columns::run_length;
 use crate::kernels::registry::Built;
-use crate::kernels::{BuildContext, Isa, Kernel, Task, Work};
-use crate::per_isa;
+use crate::kernels::{Kernel, Task, Work};
 use crate::plan::PooledConv;
 
 /// The gradient of the convolution's result, 0 wherever no maximum came from.
@@ -15,7 +13,7 @@ struct Unpool {
     places: Places,
 }
 
-pub(crate) fn unpool(_: &BuildContext, what: &Arc<PooledConv>) -> Built {
+pub(crate) fn unpool(what: &Arc<PooledConv>) -> Built {
     let (columns, outputs) = (what.sizes.window.output[1], what.sizes.outputs);
     let places = Places::new(what, columns * outputs, outputs);
     let what = what.clone();
@@ -37,12 +35,9 @@ impl Kernel for Unpool {
         for ((g, pooled), to) in samples.zip(task.output.chunks_exact_mut(each)) {
             to.fill(0.0);
             let choices = parts(&self.what, pooled).1;
-            let pixels = g
-                .chunks_exact(s.outputs)
-                .zip(choices.chunks_exact(s.outputs))
-                .zip(&self.places.pixels);
-            for ((g, choices), &place) in pixels {
-                for (o, (&g, &choice)) in g.iter().zip(choices).enumerate() {
+            for (o, choices) in choices.chunks_exact(self.what.pixels()).enumerate() {
+                let g = g[o..].iter().step_by(s.outputs);
+                for ((&g, &choice), &place) in g.zip(choices).zip(&self.places.pixels) {
                     if choice != 0 {
                         to[(place + self.places.taps[usize::from(choice)]) as usize + o] += g;
                     }
@@ -51,57 +46,3 @@ impl Kernel for Unpool {
         }
     }
 }
-
-/// The gradient of the bias: the sum of all gradients that go back.
-struct Bias {
-    isa: Isa,
-    what: Arc<PooledConv>,
-}
-
-pub(crate) fn bias_gradient(context: &BuildContext, what: &Arc<PooledConv>) -> Built {
-    let kernel = Bias {
-        isa: context.isa,
-        what: what.clone(),
-    };
-    Built::new(kernel, vec![true, true])
-}
-
-impl Kernel for Bias {
-    fn work(&self) -> Work {
-        Work::Reduction {
-            partial: self.what.sizes.outputs,
-        }
-    }
-
-    fn scratch(&self) -> usize {
-        run_length(self.what.sizes.outputs)
-    }
-
-    fn run(&self, task: Task<'_>) {
-        let (g, pooled) = (task.input(0), task.input(1));
-        let sums = &mut task.scratch[..self.scratch()];
-        sums.fill(0.0);
-        let samples = g
-            .chunks_exact(self.what.pooled())
-            .zip(pooled.chunks_exact(self.what.with_choices()));
-        for (g, pooled) in samples {
-            sum_chosen(self.isa, g, parts(&self.what, pooled).1, sums);
-        }
-        if task.fresh {
-            task.output.fill(0.0);
-        }
-        for row in sums.chunks_exact(task.output.len()) {
-            task.output.iter_mut().zip(row).for_each(|(to, x)| *to += x);
-        }
-    }
-}
-
-per_isa!(
-    fn sum_chosen(g: &[f32], choices: &[u8], sums: &mut [f32]) {
-        for (g, choices) in g.chunks(sums.len()).zip(choices.chunks(sums.len())) {
-            for ((sum, &g), &choice) in sums.iter_mut().zip(g).zip(choices) {
-                *sum += if choice != 0 { g } else { 0.0 };
-            }
-        }
-    }
-);
