@@ -89,6 +89,14 @@ fn rounded_pools() {
 }
 
 #[test]
+fn attention() {
+    compare(
+        "attention",
+        table! { "multi_head_attention" => MultiHeadAttention::new(3) },
+    );
+}
+
+#[test]
 fn pools() {
     compare(
         "layers",

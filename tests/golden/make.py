@@ -354,6 +354,22 @@ def rounded_pools():
     yield case("adaptive_avg_pool2d_same", images(lambda x: F.adaptive_avg_pool2d(x, (7, 8))), x())
 
 
+def attention():
+    def heads(x, in_proj_weight, in_proj_bias, weight, bias):
+        split = lambda t: t.reshape(*t.shape[:2], 3, -1).transpose(1, 2)
+        query, key, value = map(split, (x @ in_proj_weight + in_proj_bias).chunk(3, -1))
+        y = F.scaled_dot_product_attention(query, key, value).transpose(1, 2)
+        return y.reshape(x.shape) @ weight + bias
+
+    projections = {
+        "in_proj_weight": draw(6, 18, scale=0.5),
+        "in_proj_bias": draw(18),
+        "weight": draw(6, 6),
+        "bias": draw(6),
+    }
+    yield case("multi_head_attention", heads, {"x": draw(2, 5, 6)}, projections)
+
+
 if __name__ == "__main__":
     write("layers", [*dense(), *convolutions(), *pools(), *shaping(), *norms()])
     write("activations", activations())
@@ -362,3 +378,4 @@ if __name__ == "__main__":
     write("optimizers", optimizers())
     write("schedules", schedules())
     write("rounded_pools", rounded_pools())
+    write("attention", attention())

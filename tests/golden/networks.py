@@ -14,6 +14,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+import timm
 import torchvision.models as tv
 
 HERE = Path(__file__).parent
@@ -72,6 +73,8 @@ def macs(model, shape):
             total.append(i[0].numel() * m.out_channels // m.groups * math.prod(m.kernel_size))
         elif isinstance(m, nn.Conv2d):
             total.append(o.numel() * m.in_channels // m.groups * math.prod(m.kernel_size))
+        elif isinstance(m, Guesses):
+            total.append(m.weight.numel())
         elif isinstance(m, nn.MultiheadAttention):
             _, tokens, width = i[0].shape
             total.append(tokens * width * 4 * width + 2 * tokens * tokens * width)
@@ -84,8 +87,8 @@ def macs(model, shape):
     return sum(total)
 
 
-def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}):
-    """The counts of `make(outputs)`, and the answers of `make(3)` to an image of shape `answer`."""
+def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}, small=None):
+    """The counts of `make(outputs)`, and the answers of `make(3)` (or `small(3)`) to an image of shape `answer`."""
     torch.set_default_dtype(torch.float32)
     model = make(outputs)
     states = [b.numel() for n, b in model.named_buffers() if n.split(".")[-1] in ("running_mean", "running_var")]
@@ -99,7 +102,7 @@ def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}):
     }
     if answer:
         torch.set_default_dtype(torch.float64)
-        model = make(3).double().eval()
+        model = (small or make)(3).double().eval()
         fill(model, flat)
         image = torch.from_numpy(2 * mixed("input", math.prod(answer)).reshape(1, *answer))
         with torch.no_grad():
@@ -137,6 +140,65 @@ class UNet(nn.Module):
         return self.out(x)
 
 
+class SmallBlock(nn.Module):
+    def __init__(self, i, o, shortcut):
+        super().__init__()
+        stride = 1 if i == o else 2
+        self.conv1, self.bn1 = nn.Conv2d(i, o, 3, stride, 1, bias=False), nn.BatchNorm2d(o)
+        self.conv2, self.bn2 = nn.Conv2d(o, o, 3, 1, 1, bias=False), nn.BatchNorm2d(o)
+        if i != o and shortcut == "b":
+            self.downsample = nn.Sequential(nn.Conv2d(i, o, 1, 2, bias=False), nn.BatchNorm2d(o))
+        elif i != o:
+            self.downsample = lambda x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, o - i))
+        else:
+            self.downsample = lambda x: x
+
+    def forward(self, x):
+        y = self.bn2(self.conv2(F.relu(self.bn1(self.conv1(x)))))
+        return F.relu(y + self.downsample(x))
+
+
+class SmallResNet(nn.Module):
+    def __init__(self, outputs, n, shortcut):
+        super().__init__()
+        self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
+        layer = lambda i, o: nn.Sequential(*(SmallBlock(o if k else i, o, shortcut) for k in range(n)))
+        self.layer1, self.layer2, self.layer3 = layer(16, 16), layer(16, 32), layer(32, 64)
+        self.fc = nn.Linear(64, outputs)
+
+    def forward(self, x):
+        x = F.relu(self.bn1(self.conv1(x)))
+        return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+
+
+class Guesses(nn.Module):
+    """What each capsule says of each class, with weights of its own."""
+
+    def __init__(self, capsules, outputs):
+        super().__init__()
+        self.weight = nn.Parameter(torch.zeros(16 * outputs, 8, capsules, 1))
+
+    def forward(self, x):
+        return torch.einsum("nid,kdi->nik", x, self.weight[..., 0]).reshape(*x.shape[:2], -1, 16)
+
+
+class CapsNet(nn.Module):
+    def __init__(self, outputs, side, filters, maps):
+        super().__init__()
+        self.first, self.primary = nn.Conv2d(1, filters, 9), nn.Conv2d(filters, 8 * maps, 9, 2)
+        self.guesses = Guesses(maps * ((side - 16) // 2 + side % 2) ** 2, outputs)
+
+    def forward(self, x):
+        squash = lambda s: s * s.norm(dim=-1, keepdim=True) / (1 + s.square().sum(-1, keepdim=True))
+        x = self.primary(F.relu(self.first(x))).permute(0, 2, 3, 1).reshape(len(x), -1, 8)
+        guesses = self.guesses(squash(x))
+        logits = torch.zeros(guesses.shape[:3])
+        for _ in range(3):
+            agreed = squash((logits.softmax(2)[..., None] * guesses).sum(1))
+            logits = logits + (guesses * agreed[:, None]).sum(-1)
+        return agreed.norm(dim=-1)
+
+
 def torchvision(make, **options):
     return lambda outputs: make(num_classes=outputs, **options)
 
@@ -157,6 +219,36 @@ def networks():
     yield entry("resnext101-64x4d", torchvision(tv.resnext101_64x4d))
     yield entry("squeezenet1.0", torchvision(tv.squeezenet1_0), answer=(53, 50, 3))
     yield entry("squeezenet", torchvision(tv.squeezenet1_1), answer=(50, 53, 3))
+    for n in (3, 5, 7, 9, 18, 200):
+        for shortcut in "ab":
+            if n < 200 or shortcut == "a":
+                name = f"resnet{6 * n + 2}" + ("-b" if shortcut == "b" else "")
+                make = lambda outputs: SmallResNet(outputs, n, shortcut)
+                yield entry(name, make, (32, 32, 3), 10, answer=(13, 16, 3) if n == 3 else None)
+    trained = {"aux_logits": False, "init_weights": False}
+    yield entry("googlenet", torchvision(tv.googlenet, **trained), answer=(33, 47, 3))
+    yield entry("inception-v3", torchvision(tv.inception_v3, **trained), (299, 299, 3), answer=(75, 80, 3))
+    for depth in (121, 169, 201):
+        make = torchvision(getattr(tv, f"densenet{depth}"))
+        yield entry(f"densenet{depth}", make, answer=(33, 48, 3) if depth == 121 else None)
+    yield entry("densenet264", torchvision(tv.DenseNet, block_config=(6, 12, 64, 48)))
+    yield entry("mobilenetv2", torchvision(tv.mobilenet_v2), answer=(33, 50, 3))
+    for k, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600)):
+        make = torchvision(getattr(tv, f"efficientnet_b{k}"))
+        yield entry(f"efficientnet-b{k}", make, (side, side, 3), answer={0: (33, 50, 3), 5: (32, 32, 3)}.get(k))
+    yield entry("efficientnet-lite0", lambda outputs: timm.create_model("efficientnet_lite0", num_classes=outputs))
+    xception = lambda outputs: timm.create_model("legacy_xception", num_classes=outputs)
+    yield entry("xception", xception, (299, 299, 3), answer=(32, 39, 3))
+    se_resnet = lambda outputs: timm.create_model("seresnet50", num_classes=outputs)
+    yield entry("se-resnet50", se_resnet, answer=(33, 40, 3))
+    small = torchvision(tv.vit_b_16, image_size=48)
+    yield entry("vit-b16", torchvision(tv.vit_b_16), answer=(48, 48, 3), small=small)
+    yield entry("vit-l16", torchvision(tv.vit_l_16))
+    yield entry("vit-h14", torchvision(tv.vit_h_14))
+    for name, sizes in {"capsnet-small": (64, 8), "capsnet": (256, 32)}.items():
+        make = lambda outputs: CapsNet(outputs, 28, *sizes)
+        small = lambda outputs: CapsNet(outputs, 19, *sizes)
+        yield entry(name, make, (28, 28, 1), 10, answer=(19, 19, 1), small=small)
     yield entry("unet", UNet, (256, 256, 3), 1, answer=(16, 32, 3))
 
 

@@ -8,24 +8,39 @@
 //!
 //! A network reads samples of the shape that it is built for and gives one number per output, without
 //! a last nonlinearity: the loss has it (softmax for classes, none for regression). To add one, write
-//! its file and add one line to `NAMES`.
+//! its file and one line to `names.rs`.
 
 mod alexnet;
 mod blocks;
+mod capsules;
 mod cnn_small;
+mod densenet;
+mod efficientnet;
+mod googlenet;
+mod inception;
 mod lenet1;
 mod lenet5;
 mod linear;
+mod local;
+mod maxout;
 mod mlp;
+mod mobilenet;
+mod names;
 mod resnet;
+mod resnet_small;
 mod squeezenet;
 mod unet;
 mod vgg;
+mod vit;
+mod xception;
 
 use graph::{GraphError, Symbol};
 use nn::Model;
 use nn::model::nearest;
 use thiserror::Error;
+
+pub use googlenet::googlenet_with_auxiliaries;
+pub use names::NAMES;
 
 /// One named network.
 pub struct Network {
@@ -40,58 +55,6 @@ pub struct Network {
     /// The outputs that it was published with.
     pub outputs: usize,
     build: fn(&Symbol, usize) -> Result<Symbol, Problem>,
-}
-
-macro_rules! networks {
-    ($($name:literal, $input:expr, $outputs:literal, $about:literal, $source:literal, $build:expr;)*) => {
-        /// Every named network, simple ones first.
-        pub const NAMES: &[Network] = &[$(Network {
-            name: $name,
-            about: $about,
-            source: $source,
-            input: &$input,
-            outputs: $outputs,
-            build: $build,
-        }),*];
-    };
-}
-
-const DIGIT: [usize; 3] = [28, 28, 1];
-const PHOTO: [usize; 3] = [224, 224, 3];
-
-networks! {
-    "linear", DIGIT, 10, "linear regression; for classes, softmax regression", "rows L1, L13", linear::outputs;
-    "logistic", DIGIT, 10, "logistic regression: linear units read as log-odds", "row L2", linear::outputs;
-    "perceptron", DIGIT, 10, "one layer of linear threshold units", "Rosenblatt 1958; rows L3, L4", linear::outputs;
-    "mlp", DIGIT, 10, "two hidden layers, sized for the input", "rows L9, L12, L13", mlp::outputs;
-    "lenet1", DIGIT, 10, "the first convolutional network for digits", "LeCun et al. 1990", lenet1::outputs;
-    "lenet5", DIGIT, 10, "LeNet-5 with ReLU and max-pooling", "LeCun et al. 1998, in today's form", lenet5::modern;
-    "lenet5-classic", DIGIT, 10, "LeNet-5 with tanh and average pooling", "LeCun et al. 1998", lenet5::classic;
-    "cnn-small", DIGIT, 10, "3×3 convolutions with batch norm, as deep as the image asks for", "Simonyan & Zisserman 2015; Ioffe & Szegedy 2015; Lin et al. 2014", cnn_small::outputs;
-    "alexnet", [227, 227, 3], 1000, "`alexnet-2012` for 227×227, `alexnet-torchvision` for other sizes", "Krizhevsky et al. 2012", alexnet::by_size;
-    "alexnet-2012", [227, 227, 3], 1000, "AlexNet as courses show it, without groups", "Krizhevsky et al. 2012", alexnet::table;
-    "alexnet-grouped", [227, 227, 3], 1000, "AlexNet as it ran, in two groups", "Krizhevsky et al. 2012", alexnet::grouped;
-    "alexnet-torchvision", PHOTO, 1000, "AlexNet with fewer filters, for any size", "Krizhevsky 2014", alexnet::torchvision;
-    "vgg11", PHOTO, 1000, "3×3 convolutions only, eight of them", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG11));
-    "vgg13", PHOTO, 1000, "ten convolutions", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG13));
-    "vgg16", PHOTO, 1000, "thirteen convolutions", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG16));
-    "vgg19", PHOTO, 1000, "sixteen convolutions", "Simonyan & Zisserman 2014", |x, k| vgg::outputs(x, k, vgg::plain(vgg::VGG19));
-    "vgg11-bn", PHOTO, 1000, "VGG-11 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG11));
-    "vgg13-bn", PHOTO, 1000, "VGG-13 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG13));
-    "vgg16-bn", PHOTO, 1000, "VGG-16 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG16));
-    "vgg19-bn", PHOTO, 1000, "VGG-19 with batch norm", "Simonyan & Zisserman 2014; Ioffe & Szegedy 2015", |x, k| vgg::outputs(x, k, vgg::normalised(vgg::VGG19));
-    "resnet18", PHOTO, 1000, "residual blocks of two convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET18);
-    "resnet34", PHOTO, 1000, "residual blocks of two convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET34);
-    "resnet50", PHOTO, 1000, "residual bottlenecks of three convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET50);
-    "resnet101", PHOTO, 1000, "residual bottlenecks of three convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET101);
-    "resnet152", PHOTO, 1000, "residual bottlenecks of three convolutions", "He et al. 2015", |x, k| resnet::outputs(x, k, &resnet::RESNET152);
-    "resnext50", PHOTO, 1000, "ResNet-50 with 32 groups of 4", "Xie et al. 2016", |x, k| resnet::outputs(x, k, &resnet::RESNEXT50);
-    "resnext101", PHOTO, 1000, "ResNet-101 with 32 groups of 8", "Xie et al. 2016", |x, k| resnet::outputs(x, k, &resnet::RESNEXT101);
-    "resnext101-64x4d", PHOTO, 1000, "ResNet-101 with 64 groups of 4", "Xie et al. 2016", |x, k| resnet::outputs(x, k, &resnet::RESNEXT101_64);
-    "se-resnet50", PHOTO, 1000, "ResNet-50 with squeeze and excitation", "Hu et al. 2017", |x, k| resnet::outputs(x, k, &resnet::SE_RESNET50);
-    "squeezenet1.0", PHOTO, 1000, "fire modules", "Iandola et al. 2016", squeezenet::version_1_0;
-    "squeezenet", PHOTO, 1000, "fire modules, version 1.1", "Iandola et al. 2016", squeezenet::version_1_1;
-    "unet", [256, 256, 3], 1, "outputs for each pixel", "Ronneberger et al. 2015", unet::outputs;
 }
 
 /// Why a network cannot be built.
@@ -157,29 +120,37 @@ pub fn build(name: &str, input_shape: &[usize], outputs: usize) -> Result<Model,
     let Some(network) = NAMES.iter().find(|n| n.name == name) else {
         return Err(unknown(name));
     };
+    check(network.name, input_shape, outputs, |x| {
+        Ok(vec![(network.build)(x, outputs)?])
+    })
+}
+
+/// The model that `layers` makes of an input of this shape, and errors in the network's name.
+pub(crate) fn check(
+    network: &'static str,
+    input_shape: &[usize],
+    outputs: usize,
+    layers: impl FnOnce(&Symbol) -> Result<Vec<Symbol>, Problem>,
+) -> Result<Model, ZooError> {
     let input_error = |expected: String, remedy: String| ZooError::Input {
-        network: network.name,
+        network,
         expected,
         found: input_shape.to_vec(),
         remedy,
     };
     if outputs == 0 {
-        return Err(ZooError::NoOutputs {
-            network: network.name,
-        });
+        return Err(ZooError::NoOutputs { network });
     }
     if input_shape.is_empty() || input_shape.contains(&0) {
         let expected = "at least one number per sample".to_string();
         return Err(input_error(expected, "check the data".into()));
     }
     let input = Symbol::input("input", input_shape.to_vec());
-    let built = (network.build)(&input, outputs).and_then(|y| Ok(Model::new(network.name, &input, &y)?));
+    let model = |made: Vec<Symbol>| Model::with(network, std::slice::from_ref(&input), &made);
+    let built = layers(&input).and_then(|made| Ok(model(made)?));
     built.map_err(|problem| match problem {
         Problem::Input { expected, remedy } => input_error(expected, remedy),
-        Problem::Graph(source) => ZooError::Graph {
-            network: network.name,
-            source,
-        },
+        Problem::Graph(source) => ZooError::Graph { network, source },
     })
 }
 

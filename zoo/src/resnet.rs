@@ -18,10 +18,9 @@
 //! the 3×3 one, as everybody has it since 2017. Shortcuts are identities, but 1×1 convolutions where
 //! the shape changes. Parameters carry torchvision's names; images may have any size.
 
-use graph::ops::ReduceKind;
 use nn::prelude::*;
 
-use crate::blocks::{conv_norm, relu, within};
+use crate::blocks::{conv_norm, relu, squeeze, within};
 use crate::{Problem, image_of};
 
 /// What tells the members of the family apart.
@@ -102,7 +101,7 @@ fn residual(x: &Symbol, width: usize, stride: usize, form: &Form) -> Result<Symb
         false => (two_convolutions(x, width, stride)?, width),
     };
     if form.squeezed {
-        y = squeeze(&y, channels)?;
+        y = squeeze(&y, "se", channels / REDUCTION, Relu)?;
     }
     let shortcut = if stride == 1 && x.shape().last_axis() == channels {
         x.clone()
@@ -128,14 +127,4 @@ fn bottleneck(x: &Symbol, width: usize, stride: usize, form: &Form) -> Result<Sy
         .groups(form.groups);
     let y = relu(&conv_norm(&y, across, ["conv2", "bn2"])?)?;
     conv_norm(&y, Conv2d::new(EXPANSION * width, 1), ["conv3", "bn3"])
-}
-
-/// Each channel times what two small layers make of all channels' means.
-fn squeeze(x: &Symbol, channels: usize) -> Result<Symbol, GraphError> {
-    within("se", || {
-        let means = x.reduce(ReduceKind::Mean, &[1, 2])?;
-        let few = Conv2d::new(channels / REDUCTION, 1).activation(Relu).name("fc1");
-        let all = Conv2d::new(channels, 1).activation(Sigmoid).name("fc2");
-        x.mul(&all.on(&few.on(&means)?)?)
-    })
 }

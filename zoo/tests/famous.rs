@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use graph::Binding;
-use graticule_zoo::{NAMES, build};
+use graticule_zoo::{NAMES, build, googlenet_with_auxiliaries};
 use nn::model::{Summary, summary};
 use serde_json::Value;
 
@@ -83,6 +83,33 @@ fn x19_alexnets_parameters() {
 fn x21_alexnets_macs_with_and_without_groups() {
     assert_eq!(table("alexnet").macs, 1_135_256_096);
     assert_eq!(table("alexnet-grouped").macs, 724_406_816);
+}
+
+#[test]
+fn the_others_have_the_sizes_of_their_papers() {
+    assert_eq!(table("googlenet-2014").trainable, 6_998_552);
+    assert_eq!(table("googlenet-2014").macs, 1_582_671_872);
+    let convolutions = 28 * 28 * 256 * (128 + 9 * 192 + 25 * 96);
+    assert_eq!(table("inception-naive").macs, convolutions + 672_000);
+    assert_eq!(convolutions, 854_196_224);
+    assert_eq!(table("maxout").trainable, 942_000 + 289_200 + 2_410);
+    assert_eq!(table("local").trainable, 416 + 232_000 + 37_120 + 2_570);
+    assert_eq!(table("capsnet").trainable, 20_992 + 5_308_672 + 1_474_560);
+    assert_eq!(table("capsnet-small").trainable, 5_248 + 331_840 + 368_640);
+}
+
+#[test]
+fn googlenet_has_two_more_outputs_in_training() {
+    let model = googlenet_with_auxiliaries(&[64, 64, 3], 7).unwrap();
+    let shapes: Vec<&[usize]> = model.outputs().iter().map(|y| &y.shape()[..]).collect();
+    assert_eq!(shapes, [&[1, 7]; 3]);
+    let without = build("googlenet", &[64, 64, 3], 7).unwrap();
+    let head = |features: usize| 128 * features + 256 + (2_048 + 1) * 1_024 + (1_024 + 1) * 7;
+    assert_eq!(
+        model.trainable_count() - without.trainable_count(),
+        head(512) + head(528)
+    );
+    assert!(googlenet_with_auxiliaries(&[13], 7).is_err());
 }
 
 #[test]

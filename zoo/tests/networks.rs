@@ -19,7 +19,9 @@ const SHAPES: &[&[usize]] = &[
     &[64, 80, 4],
     &[67, 67, 3],
     &[99, 131, 3],
+    &[224, 112, 3],
     &[227, 227, 3],
+    &[256, 80, 1],
 ];
 
 fn trainable(name: &str, input: &[usize], outputs: usize) -> usize {
@@ -120,7 +122,7 @@ fn cnn_small_gets_deeper_with_the_image() {
 fn every_network_comes_back_from_its_architecture() {
     for network in NAMES {
         let mut built = 0;
-        for shape in SHAPES {
+        for shape in SHAPES.iter().chain([&network.input]) {
             let Ok(model) = build(network.name, shape, 3) else {
                 continue;
             };

@@ -3,6 +3,7 @@
 //! Each opens a [`graph::Scope`], so that its parameters are found under its name. Weights stand in
 //! the interchange layout that the layer's doc gives; images are `[N, H, W, C]`.
 
+mod attention;
 mod conv;
 mod conv1d;
 mod conv_transpose;
@@ -21,6 +22,7 @@ mod receptive_field;
 mod resize;
 mod shaping;
 
+pub use attention::MultiHeadAttention;
 pub use conv::{Conv2d, DepthwiseConv2d};
 pub use conv_transpose::ConvTranspose2d;
 pub use conv1d::{Conv1d, banded_matrix};

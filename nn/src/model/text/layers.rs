@@ -145,6 +145,8 @@ layer_types! {
     "minpool" One POOL, "smallest value of each window", |a, x| pooled!(MinPool2d, a, x);
     "avgpool" ["averagepool"] One POOL, "mean of each window", |a, x| pooled!(AvgPool2d, a, x);
     "l2pool" One POOL, "root of the sum of squares of each window", |a, x| pooled!(L2Pool2d, a, x);
+    "adaptiveavgpool" One &[may("size", K::Extent)], "mean of each part of a grid",
+        |a, x| l::AdaptiveAvgPool2d::new(a.extent("size").unwrap_or([1, 1])).on(x[0]);
     "globalavgpool" ["gap"] One &[], "mean of each channel", |_, x| l::GlobalAvgPool2d.on(x[0]);
     "globalmaxpool" One &[], "largest value of each channel", |_, x| l::GlobalMaxPool2d.on(x[0]);
     "flatten" One &[], "all axes of a sample in one", |_, x| l::Flatten.on(x[0]);
@@ -153,6 +155,8 @@ layer_types! {
     "batchnorm" ["bn"] One &[may("momentum", K::Number), may("epsilon", K::Number)], "batch normalisation", batch_norm;
     "layernorm" ["ln"] One &[], "layer normalisation", |a, x| name(l::LayerNorm::new(), a, l::LayerNorm::name).on(x[0]);
     "lrn" ["localresponsenorm"] One &[may("size", K::Whole)], "local response normalisation", |a, x| l::LocalResponseNorm::new(a.count_or("size", 5)).on(x[0]);
+    "attention" ["multiheadattention"] One &[may("heads", K::Whole)], "multi-head self-attention",
+        |a, x| name(l::MultiHeadAttention::new(a.count_or("heads", 1)), a, l::MultiHeadAttention::name).on(x[0]);
     "upsample" One &[may("scale", K::Extent), may("bilinear", K::Switch("bilinear"))], "a larger image", upsample;
     "add" Several &[ACTIVATION], "sum of layers", |a, x| a.activation().on(&l::Add.on(x)?);
     "concat" Several &[], "channels of layers side by side", |_, x| l::Concat::new().on(x);

@@ -78,6 +78,7 @@ fn every_layer_type_builds() {
         };
         let built = match layer.name {
             "conv1d" => from_line("conv1d 4 3", &[100, 2], None),
+            "attention" => from_line("attention heads=2", &[10, 6], None),
             _ => from_line(&line, IMAGE, None),
         };
         assert!(built.is_ok(), "{line}: {}", built.unwrap_err());
