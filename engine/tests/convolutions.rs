@@ -38,7 +38,7 @@ fn check_conv(image: [usize; 3], kernel: usize, outputs: usize, op: Conv2d, batc
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(12))]
+    #![proptest_config(ProptestConfig::with_cases(20))]
 
     /// Few columns and many channels: pixels of several samples are gathered.
     #[test]

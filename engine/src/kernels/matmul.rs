@@ -10,8 +10,9 @@ use super::{BuildContext, Isa, Kernel, Task, Work};
 use crate::EngineError;
 use crate::plan::Epilogue;
 
-/// Above this many bytes of partial results a weight gradient is split by its rows instead.
-const PARTIALS: usize = 32 << 20;
+/// Above this many bytes of partial results a weight gradient is split by its rows instead: every thread then
+/// reads all samples, which is less than all threads writing and adding up all weights.
+const PARTIALS: usize = 256 << 10;
 
 /// Columns of a packed panel: what the matrix kernel holds in registers at once.
 pub(crate) fn panel_width(isa: Isa) -> usize {
@@ -90,7 +91,7 @@ struct Rows {
 }
 
 /// Rows of a piece when rows are not samples.
-const BLOCK: usize = 56;
+const BLOCK: usize = 14;
 
 impl Kernel for Rows {
     fn work(&self) -> Work {

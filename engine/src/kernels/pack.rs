@@ -86,25 +86,8 @@ impl Pack {
         let outputs = self.columns * self.matrices();
         match self.source {
             Source::Plain => to.copy_from_slice(&from[row * self.columns + column..][..to.len()]),
-            Source::Transposed => {
-                to.iter_mut()
-                    .enumerate()
-                    .for_each(|(j, x)| *x = from[(column + j) * self.rows + row]);
-            }
             Source::Grouped { .. } => {
                 to.copy_from_slice(&from[row * outputs + group * self.columns + column..][..to.len()]);
-            }
-            Source::Backward { taps, groups } => {
-                let outputs_each = self.rows / taps;
-                let (tap, output) = (
-                    taps - 1 - row / outputs_each,
-                    group * outputs_each + row % outputs_each,
-                );
-                let stride = outputs_each * groups;
-                let base = (tap * self.columns + column) * stride + output;
-                to.iter_mut()
-                    .enumerate()
-                    .for_each(|(j, x)| *x = from[base + j * stride]);
             }
             Source::Patches {
                 outputs,
@@ -121,6 +104,51 @@ impl Pack {
                     to[first + tap * pitch + c] = from[at * outputs + output];
                 }
             }
+            // Their columns are rows of the source, so `fill` transposes.
+            Source::Transposed | Source::Backward { .. } => {}
+        }
+    }
+
+    /// Fills a panel that begins with `column`; `live` of its columns are not filling.
+    fn fill(&self, from: &[f32], group: usize, column: usize, live: usize, panel: &mut [f32]) {
+        match self.source {
+            Source::Transposed => {
+                transpose(&from[column * self.rows..], self.rows, live, self.width, panel);
+            }
+            Source::Backward { taps, groups } => {
+                let each = self.rows / taps;
+                let stride = each * groups;
+                for (tap, block) in panel.chunks_exact_mut(each * self.width).rev().enumerate() {
+                    let start = (tap * self.columns + column) * stride + group * each;
+                    transpose(&from[start..], stride, live, self.width, block);
+                }
+            }
+            _ => {
+                for (row, to) in panel.chunks_exact_mut(self.width).enumerate() {
+                    self.fill_row(from, group, row, column, &mut to[..live]);
+                    to[live..].fill(0.0);
+                }
+            }
+        }
+    }
+}
+
+/// Rows of one block of a transposition.
+const BLOCK: usize = 16;
+/// Columns of the widest panel.
+const WIDEST: usize = 32;
+
+/// to[r·width + j] = from[j·stride + r] for j below `live`, zeros behind; in blocks, so that each line of the
+/// source is read once.
+fn transpose(from: &[f32], stride: usize, live: usize, width: usize, to: &mut [f32]) {
+    let mut lines = [[0.0f32; BLOCK]; WIDEST];
+    for (block, to) in to.chunks_mut(BLOCK * width).enumerate() {
+        let count = to.len() / width;
+        for (j, line) in lines.iter_mut().enumerate().take(live) {
+            line[..count].copy_from_slice(&from[j * stride + block * BLOCK..][..count]);
+        }
+        for (r, to) in to.chunks_exact_mut(width).enumerate() {
+            to.iter_mut().zip(&lines).for_each(|(to, line)| *to = line[r]);
         }
     }
 }
@@ -142,10 +170,7 @@ impl Kernel for Pack {
         {
             let (group, number) = (index / self.panels(), index % self.panels());
             let live = self.columns_of(number);
-            for (row, to) in panel.chunks_exact_mut(self.width).enumerate() {
-                self.fill_row(from, group, row, number * self.width, &mut to[..live]);
-                to[live..].fill(0.0);
-            }
+            self.fill(from, group, number * self.width, live, panel);
         }
     }
 }

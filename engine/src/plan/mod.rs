@@ -92,25 +92,23 @@ pub(crate) struct Plan {
     pub local: usize,
     pub batch: usize,
     pub chunks: usize,
+    /// How far the values reach in parameters, gradients and arena.
+    pub reach: [usize; 3],
 }
 
-impl Plan {
-    /// Every run of shared memory that a step or an assignment touches.
-    pub(crate) fn slots(&self) -> impl Iterator<Item = Slot> {
-        let of_step = |s: &Step| {
-            s.operands
-                .iter()
-                .map(|o| o.slot)
-                .chain([s.output])
-                .chain(s.partials)
-                .collect::<Vec<_>>()
+/// How far runs of shared memory reach in parameters, gradients and arena.
+fn reach<'a>(slots: impl Iterator<Item = &'a Slot>) -> [usize; 3] {
+    let mut reach = [0; 3];
+    for slot in slots {
+        let region = match slot.region {
+            Region::Parameters => 0,
+            Region::Gradients => 1,
+            Region::Arena => 2,
+            Region::Local => continue,
         };
-        self.steps
-            .iter()
-            .flat_map(of_step)
-            .chain(self.assignments.iter().flat_map(|(a, b)| [*a, *b]))
-            .filter(|slot| slot.region != Region::Local)
+        reach[region] = reach[region].max(slot.offset + slot.elements);
     }
+    reach
 }
 
 /// What is to be computed.
@@ -155,7 +153,15 @@ pub(crate) fn plan(
         .map(|(value, to)| (placement.slot(value), to))
         .collect();
     let (inputs, constants) = placement.leaves(&ir);
+    let assignments: Vec<(Slot, Slot)> = assignments;
+    let steps = placement.steps(drafts, &order, context);
+    let of_steps = steps.iter().flat_map(|s| {
+        let operands = s.operands.iter().map(|o| &o.slot);
+        operands.chain([&s.output]).chain(&s.partials)
+    });
+    let reach = reach(of_steps.chain(assignments.iter().flat_map(|(from, to)| [from, to])));
     Ok(Plan {
+        reach,
         inputs,
         constants,
         outputs,
@@ -165,7 +171,7 @@ pub(crate) fn plan(
         local: placement.local,
         batch: context.batch,
         chunks: context.chunks,
-        steps: placement.steps(drafts, &order, context),
+        steps,
         stages,
     })
 }

@@ -12,13 +12,15 @@ use crate::kernels::{BuildContext, Work};
 
 /// Bytes of live values that a core should keep to itself.
 const CACHE: usize = 512 * 1024;
+/// Bytes of live values that are worth it when so many bytes of weights are read for each micro-batch.
+const MOST: usize = 8 << 20;
 
 /// How a stage's steps are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StageKind {
     /// All steps for `micro_batch` samples, then for the next ones.
     Batch { micro_batch: usize },
-    /// One step, piece by piece.
+    /// Steps that need nothing of one another, piece by piece.
     Pieces,
 }
 
@@ -57,13 +59,19 @@ pub(crate) fn schedule(
                     Some(p) => *by_sample && inside.contains(p),
                 })
         };
-        // Pieces first: they are small and let longer batch stages form behind them.
+        // Pieces first: they let longer batch stages form behind them. Those that are ready need nothing of
+        // one another, so one stage holds them all.
         let none = HashSet::new();
         let pieces = |d: &usize| matches!(drafts[*d].work, Work::Pieces { .. });
-        if let Some(&next) = left.iter().find(|d| pieces(d) && ready(d, &none)) {
-            push_stage(&[next], StageKind::Pieces, drafts, &mut order, &mut stages);
-            done.insert(next);
-            left.retain(|d| *d != next);
+        let together: Vec<usize> = left
+            .iter()
+            .copied()
+            .filter(|d| pieces(d) && ready(d, &none))
+            .collect();
+        if !together.is_empty() {
+            push_stage(&together, StageKind::Pieces, drafts, &mut order, &mut stages);
+            done.extend(&together);
+            left.retain(|d| !done.contains(d));
             continue;
         }
         let mut members = Vec::new();
@@ -103,21 +111,28 @@ fn push_stage(
     });
 }
 
-/// As many samples as keep the stage's values in cache, at least one.
+/// As many samples as keep the stage's values in cache, at least one; more where the weights that every
+/// micro-batch reads are larger than they.
 fn micro_batch(members: &[usize], drafts: &[Draft], values: &[Value], context: &BuildContext) -> usize {
     let batch = context.batch.max(1);
-    let touched: HashSet<usize> = members
-        .iter()
-        .flat_map(|&d| {
-            drafts[d]
-                .operands
-                .iter()
-                .filter(|(_, by_sample)| *by_sample)
-                .map(|(v, _)| *v)
-                .chain([drafts[d].value])
-        })
-        .filter(|v| *v < values.len())
-        .collect();
-    let bytes: usize = touched.iter().map(|v| values[*v].elements / batch * 4).sum();
-    (CACHE / bytes.max(1)).clamp(1, batch.div_ceil(context.chunks.max(1)))
+    let (mut touched, mut whole) = (HashSet::new(), HashSet::new());
+    for &d in members {
+        for &(value, by_sample) in &drafts[d].operands {
+            if by_sample {
+                touched.insert(value);
+            } else {
+                whole.insert(value);
+            }
+        }
+        if drafts[d].work == Work::Samples {
+            touched.insert(drafts[d].value);
+        }
+    }
+    let elements = |of: &HashSet<usize>| -> usize {
+        let known = of.iter().filter(|v| **v < values.len());
+        known.map(|v| values[*v].elements).sum()
+    };
+    let each = elements(&touched) / batch * 4;
+    let budget = (elements(&whole) * 4).clamp(CACHE, MOST);
+    (budget / each.max(1)).clamp(1, batch)
 }

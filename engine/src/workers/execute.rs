@@ -51,14 +51,21 @@ impl Bases {
         self.workers.wrapping_add(worker * plan.worker)
     }
 
-    /// Where sample `first`'s part of a value lies, `each` elements a sample, or the value's beginning
-    /// where it is not taken by sample. A local value holds the micro-batch that begins with `first`.
-    fn samples(&self, plan: &Plan, slot: Slot, first: usize, each: usize, worker: usize) -> *mut f32 {
+    /// Where sample `at`'s part of a value lies, `each` elements a sample, or the value's beginning
+    /// where it is not taken by sample. A local value holds the samples from `begin` on.
+    fn samples(
+        &self,
+        plan: &Plan,
+        slot: Slot,
+        (begin, at): (usize, usize),
+        each: usize,
+        worker: usize,
+    ) -> *mut f32 {
         match slot.region {
             Region::Local => self
                 .worker(plan, worker)
-                .wrapping_add(plan.worker - plan.local + slot.offset),
-            _ => self.at(slot).wrapping_add(first * each),
+                .wrapping_add(plan.worker - plan.local + slot.offset + (at - begin) * each),
+            _ => self.at(slot).wrapping_add(at * each),
         }
     }
 }
@@ -76,25 +83,21 @@ pub(crate) fn execute(
     mut clock: Option<&mut dyn FnMut(usize)>,
 ) {
     assert!(
-        memory.arena.len() >= plan.arena,
-        "the arena is smaller than the plan's"
-    );
-    assert!(
         memory.workers.len() >= plan.worker * pool.threads(),
         "the workers' memory is smaller than the plan's"
     );
-    for slot in plan.slots() {
-        let length = match slot.region {
-            Region::Parameters => memory.parameters.len(),
-            Region::Gradients => memory.gradients.len(),
-            Region::Arena => memory.arena.len(),
-            Region::Local => continue,
-        };
-        assert!(
-            slot.offset + slot.elements <= length,
-            "a value lies outside its memory"
-        );
-    }
+    let lengths = [
+        memory.parameters.len(),
+        memory.gradients.len(),
+        memory.arena.len(),
+    ];
+    assert!(
+        plan.reach
+            .iter()
+            .zip(lengths)
+            .all(|(reach, length)| *reach <= length),
+        "a value lies outside its memory"
+    );
     let bases = Bases {
         parameters: memory.parameters.as_mut_ptr(),
         gradients: memory.gradients.as_mut_ptr(),
@@ -133,9 +136,7 @@ fn run_stage(plan: &Plan, stage: &Stage, bases: &Bases, pool: &Pool) {
     match stage.kind {
         StageKind::Batch { micro_batch } => {
             share(pool, threads, plan.chunks, &|worker, chunks| {
-                for chunk in chunks {
-                    run_chunk(plan, steps, chunk, micro_batch, bases, worker);
-                }
+                run_chunks(plan, steps, chunks, micro_batch, bases, worker);
             });
             let reductions = steps.iter().filter(|s| s.partials.is_some()).count();
             if reductions > 0 {
@@ -152,18 +153,49 @@ fn run_stage(plan: &Plan, stage: &Stage, bases: &Bases, pool: &Pool) {
             }
         }
         StageKind::Pieces => {
-            let Work::Pieces { count, elements } = steps[0].work else {
-                return;
+            let threads = if steps.iter().all(|s| pieces(s) < 2) && steps.len() < 2 {
+                1
+            } else {
+                threads
             };
-            share(pool, threads.min(count.max(1)), count, &|worker, pieces| {
-                if !pieces.is_empty() {
-                    let start = pieces.start * elements;
-                    let end = (pieces.end * elements).min(steps[0].output.elements);
-                    let at = bases.at(steps[0].output).wrapping_add(start);
-                    run_step(plan, &steps[0], pieces, (at, end - start), bases, worker);
+            share(pool, threads, threads, &|_, parts| {
+                for part in parts {
+                    for (number, step) in steps.iter().enumerate() {
+                        run_pieces(plan, step, share_of(step, number, part, threads), bases, part);
+                    }
                 }
             });
         }
+    }
+}
+
+fn pieces(step: &Step) -> usize {
+    match step.work {
+        Work::Pieces { count, .. } => count,
+        _ => 0,
+    }
+}
+
+/// The pieces of a step that one of `threads` parts does. Steps of few pieces take turns.
+fn share_of(step: &Step, number: usize, part: usize, threads: usize) -> Range<usize> {
+    let count = pieces(step);
+    let turn = if count < threads {
+        (part + number) % threads
+    } else {
+        part
+    };
+    turn * count / threads..(turn + 1) * count / threads
+}
+
+fn run_pieces(plan: &Plan, step: &Step, pieces: Range<usize>, bases: &Bases, worker: usize) {
+    let Work::Pieces { elements, .. } = step.work else {
+        return;
+    };
+    if !pieces.is_empty() {
+        let start = pieces.start * elements;
+        let end = (pieces.end * elements).min(step.output.elements);
+        let at = bases.at(step.output).wrapping_add(start);
+        run_step(plan, step, pieces, (at, end - start), bases, worker);
     }
 }
 
@@ -179,35 +211,59 @@ fn share(pool: &Pool, threads: usize, count: usize, work: &(dyn Fn(usize, Range<
     });
 }
 
-fn run_chunk(plan: &Plan, steps: &[Step], chunk: usize, micro_batch: usize, bases: &Bases, worker: usize) {
-    let first = chunk * plan.batch / plan.chunks;
-    let end = (chunk + 1) * plan.batch / plan.chunks;
-    let mut start = first;
-    while start < end {
-        let stop = (start + micro_batch).min(end);
-        for step in steps {
-            match (step.work, step.partials) {
-                (Work::Reduction { partial }, Some(slot)) => {
-                    let at = bases.at(slot).wrapping_add(chunk * partial);
-                    // SAFETY: each chunk has its own partial result and is run by one worker.
-                    let output = unsafe { std::slice::from_raw_parts_mut(at, partial) };
-                    call(plan, step, start..stop, output, start == first, bases, worker);
-                }
-                _ => {
-                    let each = step.output.elements / plan.batch;
-                    let at = bases.samples(plan, step.output, start, each, worker);
-                    run_step(
-                        plan,
-                        step,
-                        start..stop,
-                        (at, (stop - start) * each),
-                        bases,
-                        worker,
-                    );
-                }
+/// Runs the chunks depth first: micro-batches of a chunk, or several whole chunks at a time. How chunks are
+/// put together depends on the threads, so a reduction always sees whole chunks or fixed parts of one.
+fn run_chunks(
+    plan: &Plan,
+    steps: &[Step],
+    chunks: Range<usize>,
+    micro_batch: usize,
+    bases: &Bases,
+    worker: usize,
+) {
+    let first = |chunk: usize| chunk * plan.batch / plan.chunks;
+    let together = micro_batch / plan.batch.div_ceil(plan.chunks).max(1);
+    if together < 2 {
+        for chunk in chunks {
+            for start in (first(chunk)..first(chunk + 1)).step_by(micro_batch) {
+                let range = start..(start + micro_batch).min(first(chunk + 1));
+                run_range(plan, steps, chunk..chunk + 1, range, bases, worker);
             }
         }
-        start = stop;
+        return;
+    }
+    for chunk in chunks.clone().step_by(together) {
+        let end = (chunk + together).min(chunks.end);
+        run_range(plan, steps, chunk..end, first(chunk)..first(end), bases, worker);
+    }
+}
+
+/// Runs all steps on some samples: a part of one chunk, or all of several.
+fn run_range(
+    plan: &Plan,
+    steps: &[Step],
+    chunks: Range<usize>,
+    range: Range<usize>,
+    bases: &Bases,
+    worker: usize,
+) {
+    for step in steps {
+        if let (Work::Reduction { partial }, Some(slot)) = (step.work, step.partials) {
+            for chunk in chunks.clone() {
+                let first = chunk * plan.batch / plan.chunks;
+                let end = (chunk + 1) * plan.batch / plan.chunks;
+                let part = range.start.max(first)..range.end.min(end);
+                let at = bases.at(slot).wrapping_add(chunk * partial);
+                // SAFETY: each chunk has its own partial result and is run by one worker.
+                let output = unsafe { std::slice::from_raw_parts_mut(at, partial) };
+                let fresh = part.start == first;
+                call(plan, step, (range.start, part), output, fresh, bases, worker);
+            }
+            continue;
+        }
+        let each = step.output.elements / plan.batch;
+        let at = bases.samples(plan, step.output, (range.start, range.start), each, worker);
+        run_step(plan, step, range.clone(), (at, range.len() * each), bases, worker);
     }
 }
 
@@ -222,13 +278,14 @@ fn run_step(
     // SAFETY: the ranges that `share` hands out do not overlap, and the plan gave the result storage
     // that no live value shares; a local result lies in the worker's own memory.
     let output = unsafe { std::slice::from_raw_parts_mut(at, elements) };
-    call(plan, step, range, output, true, bases, worker);
+    call(plan, step, (range.start, range), output, true, bases, worker);
 }
 
+/// Calls a kernel on a range of samples or pieces; local values begin with sample `begin`.
 fn call(
     plan: &Plan,
     step: &Step,
-    range: Range<usize>,
+    (begin, range): (usize, Range<usize>),
     output: &mut [f32],
     fresh: bool,
     bases: &Bases,
@@ -240,7 +297,13 @@ fn call(
     let locate = |k: usize| {
         let operand = step.operands[k];
         Located {
-            base: bases.samples(plan, operand.slot, range.start, operand.per_sample, worker),
+            base: bases.samples(
+                plan,
+                operand.slot,
+                (begin, range.start),
+                operand.per_sample,
+                worker,
+            ),
             per_sample: operand.per_sample,
             elements: operand.slot.elements,
         }

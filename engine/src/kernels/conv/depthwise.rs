@@ -218,6 +218,9 @@ impl Kernel for Weights {
             for (tap, dw) in task.output.chunks_exact_mut(s.channels).enumerate() {
                 let [u, v] = [tap / s.window.kernel[1], tap % s.window.kernel[1]];
                 let columns = super::weights::met(&self.along, v);
+                if columns.is_empty() {
+                    continue;
+                }
                 for i in super::weights::met(&self.down, u) {
                     let row = ((i * self.down.step) as isize + self.down.taps[u].1) as usize;
                     let left = ((columns.start * self.along.step) as isize + self.along.taps[v].1) as usize;
