@@ -29,7 +29,12 @@ pub(crate) fn conv_pool(
         let kernel = planar::Planar::new(context.isa, what, epilogue.relu, epilogue.bias);
         return Ok(Built::new(kernel, vec![true]));
     }
-    let built = conv::forward(context, what.conv, epilogue, shapes)?;
+    // A kernel that goes by sample even if there is but one: a lone convolution would be split by rows.
+    let by_sample = BuildContext {
+        batch: context.batch.max(2),
+        ..*context
+    };
+    let built = conv::forward(&by_sample, what.conv, epilogue, shapes)?;
     let kernel = ConvPool {
         isa: context.isa,
         what: what.clone(),
