@@ -14,8 +14,8 @@ mod update;
 mod workers;
 
 pub use error::EngineError;
-pub use kernels::Isa;
 pub use kernels::optimizer::{Clip, Descent, Span};
+pub use kernels::{Isa, Level, Precision};
 pub use parameters::{Entry, Layout, Parameters};
 pub use plan::Epilogue;
 pub use program::{Engine, Program, Request, StepInfo};

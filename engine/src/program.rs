@@ -6,7 +6,7 @@ use std::time::Instant;
 use graph::ops::Cost;
 use graph::{Binding, Shape, Symbol};
 
-use crate::kernels::{BuildContext, Isa};
+use crate::kernels::{BuildContext, Isa, Level, Precision, Tiles};
 use crate::plan::{InputSlot, Plan, Region, Slot, Wanted, plan};
 use crate::workers::{Memory, execute};
 use crate::{Buffer, EngineError, Layout, Parameters, Pool};
@@ -15,25 +15,60 @@ use crate::{Buffer, EngineError, Layout, Parameters, Pool};
 /// threads, so neither do the results; more threads than this share no batch.
 const CHUNKS: usize = 8;
 
-/// The machine: worker threads and instruction set. Cheap to clone; programs share its threads.
+/// The machine: worker threads, instruction set and precision. Cheap to clone; programs share its threads.
 #[derive(Clone)]
 pub struct Engine {
     pool: Arc<Pool>,
-    isa: Isa,
+    level: Level,
+    precision: Precision,
 }
 
 impl Engine {
     /// An engine with this many threads and the best instruction set there is.
     pub fn new(threads: usize) -> Self {
-        Self::with_isa(threads, Isa::detect())
+        Self::with_isa(threads, Level::detect())
     }
 
-    /// An engine that uses `isa`, or the best there is if the processor lacks it.
-    pub fn with_isa(threads: usize, isa: Isa) -> Self {
+    /// An engine that uses `level` and nothing above it, or the best there is if the processor lacks it.
+    /// An [`Isa`] will do, and leaves a tile unit alone.
+    pub fn with_isa(threads: usize, level: impl Into<Level>) -> Self {
+        // The system is asked for the tile unit before there are threads.
+        let level = level.into().or_best();
         Self {
             pool: Arc::new(Pool::new(threads)),
-            isa: isa.min(Isa::detect()),
+            level,
+            precision: Precision::Highest,
         }
+    }
+
+    /// The same engine with matrix products of this precision, where it has a tile unit.
+    ///
+    /// ```
+    /// use graticule_engine::{Engine, Isa, Precision};
+    /// let engine = Engine::with_isa(1, Isa::Scalar).with_precision(Precision::High);
+    /// assert_eq!((engine.precision(), engine.precision_used()), (Precision::High, Precision::Highest));
+    /// ```
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// The precision that was asked for.
+    pub fn precision(&self) -> Precision {
+        self.precision
+    }
+
+    /// The precision that is used: `highest` where there is no tile unit.
+    pub fn precision_used(&self) -> Precision {
+        match self.level.unit() {
+            Some(_) => self.precision,
+            None => Precision::Highest,
+        }
+    }
+
+    /// The instruction set and tile unit in use.
+    pub fn level(&self) -> Level {
+        self.level
     }
 
     /// Number of worker threads, the caller's included.
@@ -41,9 +76,14 @@ impl Engine {
         self.pool.threads()
     }
 
-    /// The instruction set in use.
+    /// The instruction set of vectors in use.
     pub fn isa(&self) -> Isa {
-        self.isa
+        self.level.isa()
+    }
+
+    fn tiles(&self) -> Option<Tiles> {
+        let (parts, isa) = (self.precision.parts(), self.isa());
+        self.level.unit().map(|unit| Tiles { unit, parts, isa })
     }
 
     /// The worker threads, for work beside programs (an optimizer's pass over the parameters).
@@ -148,7 +188,8 @@ impl Program {
     ) -> Result<Self, EngineError> {
         let batch = binding.batch.max(1);
         let context = BuildContext {
-            isa: engine.isa,
+            isa: engine.isa(),
+            tiles: engine.tiles(),
             batch,
             chunks: batch.min(CHUNKS),
         };

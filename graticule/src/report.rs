@@ -130,10 +130,12 @@ fn cards(results: &RunResults) -> Vec<Card> {
     let epochs = format!("of {} epochs", results.history.len());
     cards.push(Card::new("Best epoch", results.best_epoch.to_string()).note(epochs));
     cards.push(Card::new("Parameters", thousands(results.summary.trainable)));
-    cards.push(Card::new("Time", duration(results.seconds)).note(format!(
-        "{} threads, {}",
-        results.file.engine.threads, results.file.engine.isa
-    )));
+    let engine = &results.file.engine;
+    let mut machine = format!("{} threads, {}", engine.threads, engine.isa);
+    if engine.precision_used != "highest" {
+        machine += &format!(", {} precision", engine.precision_used);
+    }
+    cards.push(Card::new("Time", duration(results.seconds)).note(machine));
     cards
 }
 

@@ -56,13 +56,23 @@ impl Samples {
     }
 }
 
-/// Threads and instruction set.
+/// Threads, instruction set and precision.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct EngineChoice {
     /// Worker threads.
     pub threads: usize,
     /// Instruction set of the kernels.
     pub isa: String,
+    /// Precision of matrix products that was asked for, and the one that was used.
+    #[serde(default = "highest")]
+    pub precision: String,
+    #[serde(default = "highest")]
+    pub precision_used: String,
+}
+
+/// What runs were computed in before they said so.
+fn highest() -> String {
+    engine::Precision::Highest.to_string()
 }
 
 impl RunFile {

@@ -438,3 +438,43 @@ fn one_batch_is_learnt_by_heart() {
         "{metrics}"
     );
 }
+
+#[test]
+fn a_precision_without_a_tile_unit_is_the_highest_and_says_so_once() {
+    let desk = Desk::new();
+    let base = [
+        "train",
+        "gauss",
+        "--samples",
+        "60",
+        "--epochs",
+        "2",
+        "--threads",
+        "1",
+        "--isa",
+        "scalar",
+    ];
+    let run = desk.run(&[&base[..], &["--precision", "high", "--json"]].concat());
+    let engine = &run.json()["engine"];
+    let used = (&engine["isa"], &engine["precision"], &engine["precision_used"]);
+    assert_eq!(used, (&"scalar".into(), &"high".into(), &"highest".into()));
+    let notes = run.stderr.matches("--precision high is computed as highest: ");
+    assert_eq!(notes.count(), 1, "{}", run.stderr);
+    let file = fs::read_to_string(desk.file("runs/gauss-1/run.toml")).unwrap();
+    assert!(
+        file.contains("precision = \"high\"") && file.contains("precision_used = \"highest\""),
+        "{file}"
+    );
+    // Nothing else changes, nobody is told of what was not asked for, and a run that goes on keeps its precision.
+    let plain = desk.run(&base);
+    plain.done();
+    assert!(!plain.stderr.contains("precision"), "{}", plain.stderr);
+    let metrics = |run: &str| fs::read_to_string(desk.file(run).join("metrics.csv")).unwrap();
+    assert_eq!(metrics("runs/gauss-1"), metrics("runs/gauss-2"));
+    let resumed = desk.run(&["train", "--resume", "runs/gauss-1", "--isa", "scalar"]);
+    assert!(
+        resumed.stderr.contains("--precision high is computed as highest"),
+        "{resumed:?}"
+    );
+    desk.run(&["train", "gauss", "--precision", "low"]).failed(2);
+}

@@ -1,7 +1,10 @@
-//! Instruction sets: found once, chosen for every kernel.
+//! Instruction sets, found once and chosen for every kernel, and the precision of products.
 
 use std::fmt;
 use std::str::FromStr;
+
+use super::amx::Unit;
+use super::amx::detect::detect;
 
 /// The instruction set that kernels are built for, slowest first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -63,26 +66,140 @@ impl fmt::Display for Isa {
     }
 }
 
-impl FromStr for Isa {
+/// All that an engine may use of a processor: vectors, and above AVX-512 the tile unit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Level {
+    /// Vectors of this set alone.
+    Vectors(Isa),
+    /// AVX-512, and AMX for matrix products.
+    Amx,
+    /// The best vectors there are, and a tile unit in plain Rust: slow, for tests on any processor.
+    AmxEmulated,
+}
+
+impl Level {
+    /// The best that this processor has.
+    pub fn detect() -> Self {
+        match detect() {
+            Ok(_) => Level::Amx,
+            Err(_) => Level::Vectors(Isa::detect()),
+        }
+    }
+
+    /// Everything that this processor has, slowest first.
+    pub fn available() -> Vec<Level> {
+        let vectors = Isa::available().into_iter().map(Level::Vectors);
+        vectors.chain(detect().map(|_| Level::Amx)).collect()
+    }
+
+    /// Why there is no tile unit to use, in a person's words.
+    pub fn no_tiles() -> Option<&'static str> {
+        detect().err()
+    }
+
+    /// The instruction set of the vectors.
+    pub fn isa(self) -> Isa {
+        match self {
+            Level::Vectors(isa) => isa,
+            Level::Amx | Level::AmxEmulated => Isa::detect(),
+        }
+    }
+
+    /// This level, or the best there is where the processor lacks it.
+    pub(crate) fn or_best(self) -> Self {
+        match self {
+            Level::Vectors(isa) => Level::Vectors(isa.min(Isa::detect())),
+            Level::Amx => Level::detect(),
+            Level::AmxEmulated => self,
+        }
+    }
+
+    /// Who multiplies tiles.
+    pub(crate) fn unit(self) -> Option<Unit> {
+        match self {
+            Level::Vectors(_) => None,
+            Level::Amx => detect().ok(),
+            Level::AmxEmulated => Some(Unit::Emulated),
+        }
+    }
+}
+
+impl From<Isa> for Level {
+    fn from(isa: Isa) -> Self {
+        Level::Vectors(isa)
+    }
+}
+
+impl fmt::Display for Level {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Level::Vectors(isa) => isa.fmt(f),
+            Level::Amx => f.write_str("amx"),
+            Level::AmxEmulated => f.write_str("amx-emulated"),
+        }
+    }
+}
+
+impl FromStr for Level {
     type Err = String;
+    /// The name of a level, whether or not this processor has it.
     fn from_str(text: &str) -> Result<Self, String> {
-        let isa = match text {
-            "scalar" => Isa::Scalar,
-            "avx2" => Isa::Avx2,
-            "avx512" => Isa::Avx512,
+        Ok(match text {
+            "scalar" => Level::Vectors(Isa::Scalar),
+            "avx2" => Level::Vectors(Isa::Avx2),
+            "avx512" => Level::Vectors(Isa::Avx512),
+            "amx" => Level::Amx,
             _ => {
                 return Err(format!(
-                    "unknown instruction set `{text}`: use scalar, avx2 or avx512"
+                    "unknown instruction set `{text}`: use scalar, avx2, avx512 or amx"
                 ));
             }
-        };
-        if isa > Isa::detect() {
-            return Err(format!(
-                "this processor does not have {isa}; its best is {}",
-                Isa::detect()
-            ));
+        })
+    }
+}
+
+/// How exact matrix products and convolutions are. All else is f32, and so are parameters, activations
+/// and gradients. Without a tile unit all three are f32.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Precision {
+    /// As exact as f32 multiply-adds or better: those, or six bf16 products, whichever is faster.
+    #[default]
+    Highest,
+    /// Three bf16 products: 16 to 17 bits of each factor.
+    High,
+    /// One bf16 product: 8 bits of each factor, summed in f32.
+    Medium,
+}
+
+impl Precision {
+    /// Every precision, the most exact first.
+    pub const ALL: [Precision; 3] = [Precision::Highest, Precision::High, Precision::Medium];
+
+    /// Into how many bf16 parts an operand is split.
+    pub(crate) fn parts(self) -> usize {
+        match self {
+            Precision::Highest => 3,
+            Precision::High => 2,
+            Precision::Medium => 1,
         }
-        Ok(isa)
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Precision::Highest => "highest",
+            Precision::High => "high",
+            Precision::Medium => "medium",
+        })
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+    fn from_str(text: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|p| p.to_string() == text);
+        found.ok_or_else(|| format!("unknown precision `{text}`: use highest, high or medium"))
     }
 }
 

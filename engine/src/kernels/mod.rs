@@ -4,6 +4,7 @@
 //! It knows nothing of threads, of the memory plan or of the order in which parts run, so a planner
 //! may run whole stretches of a network per sample, per micro-batch or layer by layer.
 
+mod amx;
 mod brgemm;
 mod chain;
 mod columns;
@@ -37,11 +38,12 @@ use std::ops::Range;
 
 use graph::Shape;
 
+pub use amx::{Planes, Tiles, Unit};
 pub use brgemm::{Finish, Operands, Start, brgemm};
-pub use isa::Isa;
+pub use isa::{Isa, Level, Precision};
 pub use pack::Pack;
 pub use peak::peak_flops;
-pub use registry::{Built, build};
+pub use registry::{Built, Packing, build};
 pub(crate) use small_conv::sparse_way_back;
 
 /// How a kernel's work may be split.
@@ -104,6 +106,8 @@ pub struct OperandInfo {
 pub struct BuildContext {
     /// The instruction set.
     pub isa: Isa,
+    /// The tile unit, and into how many parts numbers are split for it, if there is one.
+    pub tiles: Option<Tiles>,
     /// Samples in the batch.
     pub batch: usize,
     /// Into how many partial results a reduction over samples is split.

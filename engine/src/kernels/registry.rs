@@ -4,9 +4,9 @@ use graph::Shape;
 use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
-    BuildContext, Kernel, OperandInfo, Pack, chain, conv, dropout, elementwise, gather, layer_norm,
-    local_response, locally, matmul, movement, norm, pad, pool, reduce, reference, resize, small_conv,
-    softmax,
+    BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, chain, conv, dropout, elementwise,
+    gather, layer_norm, local_response, locally, matmul, movement, norm, pad, pool, reduce, reference,
+    resize, small_conv, softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};
@@ -19,7 +19,54 @@ pub struct Built {
     /// beyond the list are taken whole.
     pub by_sample: Vec<bool>,
     /// Operands that the kernel takes in packed form.
-    pub packs: Vec<(usize, Pack)>,
+    pub packs: Vec<(usize, Packing)>,
+}
+
+/// A packed form of an operand; itself a kernel.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Packing {
+    /// Panels of f32 numbers.
+    Panels(Pack),
+    /// Parts for the tile unit.
+    Planes(Planes),
+}
+
+impl Packing {
+    /// Elements of the packed form.
+    pub fn elements(&self) -> usize {
+        match self {
+            Packing::Panels(pack) => pack.elements(),
+            Packing::Planes(planes) => planes.elements(),
+        }
+    }
+}
+
+impl Kernel for Packing {
+    fn work(&self) -> Work {
+        match self {
+            Packing::Panels(pack) => pack.work(),
+            Packing::Planes(planes) => planes.work(),
+        }
+    }
+
+    fn run(&self, task: Task<'_>) {
+        match self {
+            Packing::Panels(pack) => pack.run(task),
+            Packing::Planes(planes) => planes.run(task),
+        }
+    }
+}
+
+impl From<Pack> for Packing {
+    fn from(pack: Pack) -> Self {
+        Packing::Panels(pack)
+    }
+}
+
+impl From<Planes> for Packing {
+    fn from(planes: Planes) -> Self {
+        Packing::Planes(planes)
+    }
 }
 
 impl Built {
@@ -33,8 +80,8 @@ impl Built {
     }
 
     /// The same with operand `k` packed.
-    pub fn packing(mut self, k: usize, pack: Pack) -> Self {
-        self.packs.push((k, pack));
+    pub fn packing(mut self, k: usize, pack: impl Into<Packing>) -> Self {
+        self.packs.push((k, pack.into()));
         self
     }
 }
@@ -87,6 +134,9 @@ fn graph_op(
     shapes: &[&Shape],
     output: &Shape,
 ) -> Result<Built, EngineError> {
+    if let Some(built) = amx::choose(context, op, epilogue, shapes) {
+        return Ok(built);
+    }
     Ok(match op {
         Op::Binary(op) => elementwise::binary(context, op.kind, shapes, output),
         Op::Unary(op) => elementwise::unary(context, op.kind, output),

@@ -7,7 +7,7 @@ use graph::ops::{Cost, Op};
 
 use super::ir::{Ir, Node};
 use super::{Action, Region, Slot};
-use crate::kernels::{BuildContext, Built, Kernel, OperandInfo, Pack, Work, build};
+use crate::kernels::{BuildContext, Built, Kernel, OperandInfo, Packing, Work, build};
 use crate::{EngineError, Layout};
 
 /// Stands for an operand that a kernel does not read.
@@ -138,7 +138,7 @@ impl Drafting {
     }
 
     /// The packed form of a value; made once however many kernels take it.
-    fn pack(&mut self, origin: usize, pack: &Pack, symbol: &Symbol) -> usize {
+    fn pack(&mut self, origin: usize, pack: &Packing, symbol: &Symbol) -> usize {
         let key = format!("{origin} {pack:?}");
         if let Some(&value) = self.packed.get(&key) {
             return value;

@@ -3,7 +3,7 @@
 
 use graph::ndarray::{ArrayD, IxDyn};
 use graph::{Binding, Symbol, differentiate, interpret::evaluate, topological};
-use graticule_engine::{Engine, Isa, Parameters, Program, Request};
+use graticule_engine::{Engine, Isa, Level, Parameters, Precision, Program, Request};
 
 /// Numbers in (−1, 1) that depend on a seed and repeat nowhere soon.
 pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
@@ -51,10 +51,49 @@ fn run(engine: &Engine, request: &Request, leaves: &[(Symbol, Vec<f32>)], batch:
     }
 }
 
+/// What a graph is run on, and how exact the result must be.
+pub type Subject = (Level, Precision, f64);
+
 /// Checks `output` and the gradient of a weighted sum of it with respect to every parameter and
 /// input, for all instruction sets (within `tolerance`) and for 1, 2 and 3 threads (same bits).
 /// `fill` gives a leaf's numbers; by default they are random in (−1, 1).
+#[allow(dead_code)]
 pub fn check_with(output: &Symbol, batch: usize, tolerance: f64, fill: impl Fn(&Symbol, usize) -> Vec<f32>) {
+    let vectors = Isa::available().into_iter().map(Level::Vectors);
+    let subjects: Vec<Subject> = vectors
+        .map(|level| (level, Precision::Highest, tolerance))
+        .collect();
+    check_on(&subjects, output, batch, fill);
+}
+
+/// [`check_with`] on random numbers at every precision, with the emulated tile unit and with the
+/// processor's own where it has one.
+#[allow(dead_code)]
+pub fn check_precisions(output: &Symbol, batch: usize) {
+    let mut subjects = Vec::new();
+    let real = Level::available()
+        .into_iter()
+        .filter(|level| *level == Level::Amx);
+    for level in real.chain([Level::AmxEmulated]) {
+        // Relative to the largest number of a result: sums of a few hundred products in (−1, 1).
+        let tolerances = [2e-5, 1e-4, 3e-2];
+        subjects.extend(
+            Precision::ALL
+                .into_iter()
+                .zip(tolerances)
+                .map(|(p, t)| (level, p, t)),
+        );
+    }
+    check_on(&subjects, output, batch, |s, count| numbers(count, s.id()));
+}
+
+/// [`check_with`] on these engines.
+pub fn check_on(
+    subjects: &[Subject],
+    output: &Symbol,
+    batch: usize,
+    fill: impl Fn(&Symbol, usize) -> Vec<f32>,
+) {
     let nodes = topological(std::slice::from_ref(output));
     let shapes = Binding::batch(batch).shapes(&nodes).unwrap();
     let is_leaf = |s: &&Symbol| s.as_parameter().is_some() || s.as_input().is_some();
@@ -94,10 +133,12 @@ pub fn check_with(output: &Symbol, batch: usize, tolerance: f64, fill: impl Fn(&
     };
     let given: Vec<(&Symbol, ArrayD<f64>)> = leaves.iter().map(|(s, v)| (s, array(s, v))).collect();
     let exact = evaluate(&outputs, &given, batch).unwrap();
-    for isa in Isa::available() {
-        let first = run(&Engine::with_isa(1, isa), &request, &leaves, batch);
+    for &(level, precision, tolerance) in subjects {
+        let engine = |threads| Engine::with_isa(threads, level).with_precision(precision);
+        let isa = format!("{level} {precision}");
+        let first = run(&engine(1), &request, &leaves, batch);
         for threads in [2, 3] {
-            let other = run(&Engine::with_isa(threads, isa), &request, &leaves, batch);
+            let other = run(&engine(threads), &request, &leaves, batch);
             assert!(
                 first.outputs == other.outputs,
                 "{isa}: {threads} threads give other outputs"
@@ -137,6 +178,7 @@ pub fn check_with(output: &Symbol, batch: usize, tolerance: f64, fill: impl Fn(&
 }
 
 /// [`check_with`] on random numbers.
+#[allow(dead_code)]
 pub fn check(output: &Symbol, batch: usize) {
     check_with(output, batch, 2e-5, |s, count| numbers(count, s.id()));
 }

@@ -19,6 +19,8 @@ fn file(dataset: &Dataset) -> RunFile {
         engine: EngineChoice {
             threads: 2,
             isa: "scalar".into(),
+            precision: "highest".into(),
+            precision_used: "highest".into(),
         },
     }
 }

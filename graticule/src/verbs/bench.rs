@@ -120,7 +120,7 @@ pub struct Machine {
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Outcome {
-    let engine = args.compute.engine()?;
+    let engine = args.compute.engine(out)?;
     let subjects = args.subjects(&engine)?;
     let peak = || match args.brief {
         true => 0.0,
@@ -144,7 +144,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
         graticule: env!("CARGO_PKG_VERSION"),
         machine: Machine {
             threads: engine.threads(),
-            isa: engine.isa().to_string(),
+            isa: engine.level().to_string(),
             peak_gflops: (!args.brief).then_some(peak_gflops),
         },
         networks,

@@ -91,7 +91,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
     if let Some(report) = &args.output {
         super::data::check_target(report, args.force)?;
     }
-    let mut network = Network::load(&args.compute.engine()?, &found.model)?;
+    let mut network = Network::load(&args.compute.engine(out)?, &found.model)?;
     let (dataset, own) = args.dataset(found.settings()?)?;
     check_outputs(&network, &dataset)?;
     let all: Vec<usize> = (0..dataset.len()).collect();

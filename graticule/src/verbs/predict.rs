@@ -66,7 +66,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
         super::data::check_target(path, args.force)?;
     }
     let found = Found::at(&args.run)?;
-    let mut network = Network::load(&args.compute.engine()?, &found.model)?;
+    let mut network = Network::load(&args.compute.engine(out)?, &found.model)?;
     let pictures = matches!(network.preprocess().input, InputEncoding::Image(_));
     let result = match pictures {
         true => images::predict(&args, &mut network, out)?,

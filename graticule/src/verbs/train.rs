@@ -16,7 +16,7 @@ use train::lr_finder::LrCurve;
 use train::run_folder::RunFolder;
 use train::{Ending, Network, RunFiles, TrainError, Trainer, checkpoint, fit};
 
-use crate::compute::ComputeArgs;
+use crate::compute::{ComputeArgs, told};
 use crate::error::{Context, Failure, Outcome};
 use crate::output::Output;
 use crate::run_file::RunFile;
@@ -70,7 +70,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
 }
 
 fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
-    let mut plan = Plan::new(args, source, args.compute.engine()?)?;
+    let mut plan = Plan::new(args, source, args.compute.engine(out)?)?;
     let interrupt = Interrupt::listen()?;
     let rates = if args.choices.find_lr {
         Some(find_rate(args, &mut plan, out)?)
@@ -145,7 +145,7 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
         let cause = "a run that goes on keeps its settings";
         return Err(Failure::usage(cause)
             .at("--resume")
-            .help("leave all other choices out, but for --threads and --isa"));
+            .help("leave all other choices out, but for --threads, --isa and --precision"));
     }
     let folder = RunFolder::open(run)?;
     let file = RunFile::read(&folder)?;
@@ -168,7 +168,7 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
                 .help("start a new run with more --patience"));
         }
     }
-    let network = Network::from_file(&args.compute.engine()?, &saved, &last)?;
+    let network = Network::from_file(&args.compute.engine_like(&file.engine, out)?, &saved, &last)?;
     let plan = Plan::again(file, &network)?;
     let (trainer, run) = plan.start(network, &plan.file.settings, &plan.dataset.splits.train)?;
     folder.metrics().truncate_after(position.epoch as u64)?;
@@ -298,15 +298,14 @@ fn tell_plan(plan: &Plan, folder: &RunFolder, out: &Output) {
     ));
     let settings = &plan.file.settings;
     out.note(format!(
-        "{}: {} parameters; {}, learning rate {}, batch {}, {} epochs; {} threads, {}",
+        "{}: {} parameters; {}, learning rate {}, batch {}, {} epochs; {}",
         plan.file.model,
         thousands(plan.model.trainable_count()),
         settings.optimizer.name(),
         settings.learning_rate,
         settings.batch,
         settings.epochs,
-        plan.engine.threads(),
-        plan.engine.isa()
+        told(&plan.engine)
     ));
     out.note(format!("run folder {}", folder.path().display()));
 }

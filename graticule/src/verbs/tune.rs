@@ -84,7 +84,7 @@ const OWN_FLAGS: [&str; 8] = [
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Outcome {
     refuse_what_is_for_one_run(&args.choices)?;
-    let bench = Bench::new(&args)?;
+    let bench = Bench::new(&args, out)?;
     let options = bench.options(&args)?;
     let interrupt = Interrupt::listen()?;
     let name = args.choices.name.clone();
@@ -177,7 +177,7 @@ struct Bench {
 }
 
 impl Bench {
-    fn new(args: &Args) -> Outcome<Self> {
+    fn new(args: &Args, out: &Output) -> Outcome<Self> {
         let (dataset, preprocess) = open(&args.reading, &args.source)?;
         if dataset.splits.validation.is_empty() {
             return Err(
@@ -186,7 +186,7 @@ impl Bench {
                     .help("give --val a share above 0, or --splits a list with the role `validation`"),
             );
         }
-        let engine = args.compute.engine()?;
+        let engine = args.compute.engine(out)?;
         let base = Line::given(&args.source, &OWN_FLAGS);
         let plan = Plan::of(&base.parse()?, &args.source, dataset, preprocess, engine)?;
         let Plan {

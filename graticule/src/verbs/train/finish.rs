@@ -8,9 +8,11 @@ use serde::Serialize;
 use train::{Ending, LayerHealth, Network};
 
 use super::{Done, Session, extras};
+use crate::compute::choice;
 use crate::error::{Context, Outcome};
 use crate::evaluation::{Evaluation, Metrics, evaluate, final_role, part};
 use crate::report::{Extras, RunResults, first_filters, measure_boundary, run_report};
+use crate::run_file::EngineChoice;
 use crate::text::duration;
 
 /// What `--json` prints.
@@ -27,6 +29,8 @@ struct Told<'a> {
     role: &'static str,
     metrics: &'a Metrics,
     learning_rate: f64,
+    /// Threads, instruction set, precision asked for and used.
+    engine: EngineChoice,
     report: Option<PathBuf>,
 }
 
@@ -150,6 +154,7 @@ fn tell(
         role,
         metrics: &evaluation.metrics,
         learning_rate: session.plan.file.settings.learning_rate,
+        engine: choice(&session.plan.engine),
         report,
     })
     .at("result")

@@ -1,0 +1,167 @@
+//! The tile unit behind one small interface: products of 32 × 32 blocks from operands split into bf16
+//! parts, by the processor's own unit ([`Unit::Real`]) or by plain Rust that computes the same
+//! ([`Unit::Emulated`], which is how every kernel here is tested on processors without one).
+
+use std::marker::PhantomData;
+
+use super::super::Isa;
+use super::{emulated, fallback};
+
+/// Rows and columns of a block of C, and depth of one step of the sum.
+pub(crate) const SIDE: usize = 32;
+/// Elements of a block.
+pub(crate) const BLOCK: usize = SIDE * SIDE;
+
+/// One block of C, row-major; or 32 × 32 numbers on their way into parts.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+pub(crate) struct Block(pub [f32; BLOCK]);
+
+impl Block {
+    pub(crate) const ZERO: Self = Self([0.0; BLOCK]);
+
+    pub(crate) fn row(&self, row: usize) -> &[f32] {
+        &self.0[row * SIDE..][..SIDE]
+    }
+
+    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f32] {
+        &mut self.0[row * SIDE..][..SIDE]
+    }
+}
+
+/// Who multiplies tiles.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unit {
+    /// The processor's AMX unit; only made after it was found, permitted and checked.
+    Real,
+    /// The same arithmetic in plain Rust: slow, for tests.
+    Emulated,
+}
+
+/// The tile unit as the kernels of one engine use it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Tiles {
+    /// Who multiplies.
+    pub unit: Unit,
+    /// Into how many bf16 parts each f32 operand is split: 1, 2 or 3.
+    pub parts: usize,
+    /// Vectors for the work around the products.
+    pub isa: Isa,
+}
+
+impl Tiles {
+    /// Words (u16) in which `elements` f32 numbers have room, as parts or as they are.
+    pub(crate) fn words(&self, elements: usize) -> usize {
+        elements * self.parts.max(2)
+    }
+}
+
+/// Pairs (part of A, part of B) in the order in which their products are added: the small ones lie
+/// early in each step, and neighbours share an operand that is already loaded.
+pub(crate) fn products(parts: usize) -> &'static [(usize, usize)] {
+    match parts {
+        1 => &[(0, 0)],
+        2 => &[(0, 1), (0, 0), (1, 0)],
+        _ => &[(0, 2), (0, 1), (0, 0), (2, 0), (1, 0), (1, 1)],
+    }
+}
+
+/// 32 rows of A. Element (row, k) of a step that starts at `s` is element `at + s + row·self.row + k`:
+/// of each part, the parts `plane` words apart, or of f32 numbers if `plain`.
+#[derive(Clone, Copy)]
+pub(crate) struct Left<'a> {
+    pub words: &'a [u16],
+    /// The words are f32 numbers, two words each, that cannot be split.
+    pub plain: bool,
+    pub plane: usize,
+    pub row: usize,
+    pub at: usize,
+}
+
+/// 32 columns of B, step after step: for each part two tiles of 16 columns, each
+/// `[16 pairs of k][16 columns][2]`; or `[32 of k][32 columns]` f32 numbers if `plain`.
+#[derive(Clone, Copy)]
+pub(crate) struct Right<'a> {
+    pub words: &'a [u16],
+    pub plain: bool,
+}
+
+/// The unit made ready on this thread until the value is dropped.
+pub(crate) struct Session {
+    tiles: Tiles,
+    /// The unit's configuration belongs to the thread.
+    thread: PhantomData<*const ()>,
+}
+
+impl Session {
+    pub(crate) fn open(tiles: Tiles) -> Self {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if tiles.unit == Unit::Real {
+            // SAFETY: `Unit::Real` stands for a unit that was found and that the system permits.
+            unsafe { super::real::configure() };
+        }
+        Self {
+            tiles,
+            thread: PhantomData,
+        }
+    }
+
+    /// C = Σ over the steps of A·B: as bf16 products that are summed in f32, or in f32 alone where one
+    /// of the operands could not be split.
+    ///
+    /// # Panics
+    /// When an operand is shorter than the steps need, which is an error of the caller.
+    pub(crate) fn product(&self, left: &Left, starts: &[usize], right: &Right, block: &mut Block) {
+        let Tiles { unit, parts, isa } = self.tiles;
+        if left.plain || right.plain {
+            return fallback::product(isa, parts, left, starts, right, block);
+        }
+        check(parts, left, starts, right);
+        match unit {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Unit::Real if !starts.is_empty() => {
+                // SAFETY: `check` proved the reach of every load; the session configured the unit.
+                unsafe { super::real::product(parts, left, starts, right, block) }
+            }
+            _ => emulated::product(isa, parts, left, starts, right, block),
+        }
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        if self.tiles.unit == Unit::Real {
+            // SAFETY: as in `open`; a thread that keeps tiles makes each switch of context dearer.
+            unsafe { super::real::release() };
+        }
+    }
+}
+
+fn check(parts: usize, left: &Left, starts: &[usize], right: &Right) {
+    let reach = left.at + (SIDE - 1) * left.row + SIDE + (parts - 1) * left.plane;
+    let last = starts.iter().max().map_or(0, |start| start + reach);
+    assert!(
+        last <= left.words.len(),
+        "tiles: A has {} words, needs {last}",
+        left.words.len()
+    );
+    let needed = starts.len() * parts * BLOCK;
+    assert!(
+        needed <= right.words.len(),
+        "tiles: B has {} words, needs {needed}",
+        right.words.len()
+    );
+}
+
+/// Numbers of a float memory as words.
+pub(crate) fn words(memory: &[f32]) -> &[u16] {
+    // SAFETY: f32 is larger and stricter aligned than u16, and any bits are a u16.
+    unsafe { std::slice::from_raw_parts(memory.as_ptr().cast(), memory.len() * 2) }
+}
+
+/// The same to write.
+pub(crate) fn words_mut(memory: &mut [f32]) -> &mut [u16] {
+    // SAFETY: as above, any bits are an f32, and the borrow is exclusive.
+    unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), memory.len() * 2) }
+}

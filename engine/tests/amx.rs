@@ -1,0 +1,268 @@
+//! Matrix products and convolutions on tiles against their references: on the emulated unit, and on the
+//! processor's own where it has one.
+
+#![allow(clippy::unwrap_used)]
+
+mod common;
+
+use common::{check_precisions, numbers};
+use graph::ops::{Conv2d, Conv2dTransposed, Fit, MatMul, Padding, UnaryKind, Window};
+use graph::{Binding, Symbol};
+use graticule_engine::{Engine, Isa, Level, Parameters, Precision, Program, Request};
+use proptest::prelude::*;
+
+fn parameter(shape: &[usize]) -> Symbol {
+    Symbol::parameter("p", graph::Shape::new(shape), Default::default())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(16))]
+
+    #[test]
+    fn convolution_of_any_shape(
+        batch in 1usize..4, h in 3usize..9, w in 3usize..10, c in 1usize..40, o in 1usize..40,
+        kernel in (1usize..4, 1usize..4), stride in (1usize..4, 1usize..4), dilation in (1usize..3, 1usize..3),
+        pad in prop::array::uniform4(0usize..3), same: bool,
+    ) {
+        let padding = if same { Padding::Same } else { Padding::Explicit(pad) };
+        let window = Window { stride: [stride.0, stride.1], dilation: [dilation.0, dilation.1], padding, fit: Fit::Floor };
+        let x = Symbol::input("x", [h, w, c]);
+        let weights = parameter(&[kernel.0, kernel.1, c, o]);
+        if let Ok(y) = Symbol::apply(Conv2d { window, groups: 1 }, &[&x, &weights]) {
+            check_precisions(&y, batch);
+        }
+    }
+
+    #[test]
+    fn transposed_convolution_of_any_shape(
+        batch in 1usize..3, h in 1usize..6, w in 1usize..6, c in 1usize..36, o in 1usize..36, k in 1usize..4,
+        stride in 1usize..4, pad in 0usize..2, extra in 0usize..2,
+    ) {
+        let window = Window { stride: [stride; 2], padding: Padding::Explicit([pad; 4]), ..Window::default() };
+        let op = Conv2dTransposed { conv: Conv2d { window, groups: 1 }, output_padding: [extra.min(stride - 1); 2] };
+        let y = Symbol::input("y", [h, w, o]);
+        if let Ok(x) = Symbol::apply(op, &[&y, &parameter(&[k, k, c, o])]) {
+            check_precisions(&x, batch);
+        }
+    }
+
+    #[test]
+    fn dense_layer_of_any_shape(batch in 1usize..70, inputs in 1usize..90, outputs in 1usize..70) {
+        let x = Symbol::input("x", [inputs]);
+        let y = x.matmul(&parameter(&[inputs, outputs])).unwrap().add(&parameter(&[outputs])).unwrap();
+        check_precisions(&y.unary(UnaryKind::Tanh).unwrap(), batch);
+    }
+}
+
+/// A bias and a ReLU end in the kernel's own epilogue. The ReLU is looked at where sums are far from 0,
+/// so that rounding switches none on or off.
+#[test]
+fn bias_residual_and_relu_ride_along() {
+    let shifted = |y: Symbol, channels: usize| {
+        let bias: Vec<f32> = (0..channels)
+            .map(|k| if k % 2 == 0 { 99.0 } else { -99.0 })
+            .collect();
+        let bias = Symbol::constants(bias, [channels]);
+        let bias = bias.add(&parameter(&[channels])).unwrap();
+        y.add(&bias).unwrap().unary(UnaryKind::Relu).unwrap()
+    };
+    let x = Symbol::input("x", [9, 7, 33]);
+    let window = Window {
+        padding: Padding::Same,
+        ..Window::default()
+    };
+    let y = Symbol::apply(Conv2d { window, groups: 1 }, &[&x, &parameter(&[3, 3, 33, 35])]).unwrap();
+    check_precisions(&shifted(y, 35), 3);
+    let y = Symbol::apply(Conv2d { window, groups: 1 }, &[&x, &parameter(&[3, 3, 33, 33])]).unwrap();
+    let biased = y
+        .add(&parameter(&[33]))
+        .unwrap()
+        .add(&x.affine(9.0, 0.0).unwrap())
+        .unwrap();
+    check_precisions(&biased, 3);
+    check_precisions(&shifted(biased, 33), 3);
+    let x = Symbol::input("x", [70]);
+    check_precisions(&shifted(x.matmul(&parameter(&[70, 41])).unwrap(), 41), 40);
+}
+
+/// A sum so long that its operands go through in several parts.
+#[test]
+fn a_long_dense_layer() {
+    let x = Symbol::input("x", [2100]);
+    let y = x
+        .matmul(&parameter(&[2100, 34]))
+        .unwrap()
+        .add(&parameter(&[34]))
+        .unwrap();
+    check_precisions(&y, 33);
+}
+
+/// y = f(x, w) on one engine.
+fn run(engine: &Engine, y: &Symbol, x: &[f32], w: &[f32], batch: usize) -> Vec<f32> {
+    let named: Vec<(String, Symbol)> = graph::topological(std::slice::from_ref(y))
+        .into_iter()
+        .filter(|s| s.as_parameter().is_some())
+        .map(|s| ("w".to_string(), s))
+        .collect();
+    let mut parameters = Parameters::new(&named);
+    parameters.set("w", w).unwrap();
+    let request = Request::outputs(std::slice::from_ref(y));
+    let mut program =
+        Program::compile(engine, &request, parameters.layout(), &Binding::batch(batch)).unwrap();
+    program.set_input("x", x).unwrap();
+    program.run(&mut parameters, 0).unwrap();
+    program.output(0).to_vec()
+}
+
+/// The three products of a layer as functions of two operands "x" and "w", the larger one first.
+fn layers() -> Vec<(&'static str, Symbol, usize, usize)> {
+    let product = |transpose_a, transpose_b, x: [usize; 1], w: [usize; 2]| {
+        let op = MatMul {
+            transpose_a,
+            transpose_b,
+        };
+        Symbol::apply(op, &[&Symbol::input("x", x), &parameter(&w)]).unwrap()
+    };
+    let window = Window {
+        padding: Padding::Same,
+        ..Window::default()
+    };
+    let conv = Conv2d { window, groups: 1 };
+    let image = Symbol::input("x", [6, 6, 16]);
+    let forward = Symbol::apply(conv, &[&image, &parameter(&[3, 3, 16, 16])]).unwrap();
+    let back = Conv2dTransposed {
+        conv,
+        output_padding: [0, 0],
+    };
+    let back = Symbol::apply(back, &[&image, &parameter(&[3, 3, 16, 16]), &image]).unwrap();
+    vec![
+        ("dense", product(false, false, [40], [40, 33]), 40, 40 * 33),
+        ("dense back", product(false, true, [40], [33, 40]), 40, 33 * 40),
+        ("convolution", forward, 6 * 6 * 16, 9 * 256),
+        ("convolution back", back, 6 * 6 * 16, 9 * 256),
+    ]
+}
+
+/// The dense weight gradient xᵀ·g, with the gradient as parameter.
+fn outer() -> (Symbol, usize, usize) {
+    let x = Symbol::input("x", [40]);
+    let g = Symbol::input("g", [33]);
+    let op = MatMul {
+        transpose_a: true,
+        transpose_b: false,
+    };
+    (Symbol::apply(op, &[&x, &g]).unwrap(), 40, 33)
+}
+
+const BATCH: usize = 33;
+
+/// Every product, at every precision, with `x` and `w` changed by `change`, against f32 on vectors:
+/// the same infinities and NaN, and finite numbers within `tolerance` of the largest.
+fn same_as_f32(change: impl Fn(&mut [f32], &mut [f32]), tolerances: [f64; 3]) {
+    for (what, y, each, weights) in layers() {
+        let (mut x, mut w) = (numbers(BATCH * each, 1), numbers(weights, 2));
+        change(&mut x, &mut w);
+        let plain = run(&Engine::with_isa(1, Isa::detect()), &y, &x, &w, BATCH);
+        for (precision, tolerance) in Precision::ALL.into_iter().zip(tolerances) {
+            let engine = Engine::with_isa(1, Level::AmxEmulated).with_precision(precision);
+            let got = run(&engine, &y, &x, &w, BATCH);
+            alike(&got, &plain, tolerance, &format!("{what} at {precision}"));
+        }
+    }
+}
+
+fn alike(got: &[f32], want: &[f32], tolerance: f64, what: &str) {
+    let finite = want.iter().filter(|x| x.is_finite());
+    let scale = finite.fold(0.0f64, |m, x| m.max(f64::from(x.abs())));
+    for (i, (&g, &w)) in got.iter().zip(want).enumerate() {
+        let same = if w.is_finite() {
+            (f64::from(g) - f64::from(w)).abs() <= tolerance * scale
+        } else {
+            g.to_bits() == w.to_bits() || (g.is_nan() && w.is_nan())
+        };
+        assert!(same, "{what}: element {i} is {g}, should be {w}");
+    }
+}
+
+const USUAL: [f64; 3] = [2e-6, 4e-5, 2e-2];
+
+#[test]
+fn infinities_and_nan_go_where_f32_takes_them() {
+    for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN] {
+        same_as_f32(|x, _| x[17] = bad, USUAL);
+        same_as_f32(|_, w| w[100] = bad, USUAL);
+        same_as_f32(|x, w| (x[17], x[18], w[3]) = (bad, 0.0, 0.0), USUAL);
+    }
+}
+
+#[test]
+fn huge_and_tiny_numbers_give_what_f32_gives() {
+    // In f32 as a whole: the largest numbers whose sums are finite, denormal ones, and both with each other.
+    same_as_f32(|x, _| x.iter_mut().for_each(|x| *x *= 1e37), USUAL);
+    same_as_f32(|x, _| x.iter_mut().for_each(|x| *x *= 1e-40), USUAL);
+    same_as_f32(
+        |x, w| {
+            x.iter_mut().for_each(|x| *x *= 1e30);
+            w.iter_mut().for_each(|w| *w *= 1e-30);
+        },
+        USUAL,
+    );
+    // Denormal and tiny numbers among usual ones are dropped or not, and nobody can tell.
+    same_as_f32(|x, w| (x[5], x[6], w[7]) = (1e-40, -1e-33, 2e-39), USUAL);
+    // At the border of what is split.
+    same_as_f32(
+        |x, w| {
+            x.iter_mut().for_each(|x| *x *= 1e15);
+            w.iter_mut().for_each(|w| *w *= 1e-12);
+        },
+        USUAL,
+    );
+}
+
+#[test]
+fn a_weight_gradient_sees_infinities_too() {
+    let (dense, inputs, outputs) = outer();
+    let image = Symbol::input("x", [6, 6, 16]);
+    let gradient = Symbol::input("g", [6, 6, 20]);
+    let window = Window {
+        padding: Padding::Same,
+        ..Window::default()
+    };
+    let conv = graph::ops::Conv2dWeightGradient {
+        conv: Conv2d { window, groups: 1 },
+    };
+    let weights = parameter(&[3, 3, 16, 20]);
+    let conv = Symbol::apply(conv, &[&image, &gradient, &weights]).unwrap();
+    for (y, x_each, g_each) in [(dense, inputs, outputs), (conv, 576, 720)] {
+        for bad in [f32::INFINITY, f32::NAN, 3e38, 1e-40] {
+            let (mut x, mut g) = (numbers(BATCH * x_each, 1), numbers(BATCH * g_each, 2));
+            (x[40], g[70]) = (bad, bad);
+            let run = |engine: &Engine| {
+                let mut parameters = Parameters::new(&[("w".into(), weights.clone())]);
+                let layout = parameters.layout().clone();
+                let request = Request::outputs(std::slice::from_ref(&y));
+                let mut program =
+                    Program::compile(engine, &request, &layout, &Binding::batch(BATCH)).unwrap();
+                program.set_input("x", &x).unwrap();
+                program.set_input("g", &g).unwrap();
+                program.run(&mut parameters, 0).unwrap();
+                program.output(0).to_vec()
+            };
+            let plain = run(&Engine::with_isa(1, Isa::detect()));
+            let engine = Engine::with_isa(1, Level::AmxEmulated);
+            alike(&run(&engine), &plain, 1e-5, &format!("{y:?} with {bad}"));
+        }
+    }
+}
+
+#[test]
+fn without_a_tile_unit_every_precision_is_highest() {
+    let (_, y, each, weights) = layers().remove(0);
+    let (x, w) = (numbers(BATCH * each, 1), numbers(weights, 2));
+    let engine = |precision| Engine::with_isa(1, Isa::detect()).with_precision(precision);
+    let highest = run(&engine(Precision::Highest), &y, &x, &w, BATCH);
+    for precision in [Precision::High, Precision::Medium] {
+        assert_eq!(engine(precision).precision_used(), Precision::Highest);
+        assert!(run(&engine(precision), &y, &x, &w, BATCH) == highest);
+    }
+}
