@@ -42,8 +42,13 @@ fn relu(x: &Symbol) -> Symbol {
     x.unary(UnaryKind::Relu).unwrap()
 }
 
-/// Steps of a program that computes these values.
+/// Number of steps of a program that computes these values.
 fn steps(outputs: &[Symbol], batch: usize) -> usize {
+    step_names(outputs, batch).len()
+}
+
+/// Names of the steps of a program that computes these values.
+fn step_names(outputs: &[Symbol], batch: usize) -> Vec<&'static str> {
     let nodes = graph::topological(outputs);
     let is_parameter = |s: &&Symbol| s.as_parameter().is_some();
     let named: Vec<(String, Symbol)> = nodes
@@ -51,15 +56,11 @@ fn steps(outputs: &[Symbol], batch: usize) -> usize {
         .filter(is_parameter)
         .map(|s| (format!("p{}", s.id()), s.clone()))
         .collect();
-    let parameters = Parameters::new(&named);
-    let request = Request::outputs(outputs);
-    let program = Program::compile(
-        &Engine::new(1),
-        &request,
-        parameters.layout(),
-        &Binding::batch(batch),
-    );
-    program.unwrap().size().0
+    let mut parameters = Parameters::new(&named);
+    let (engine, request) = (Engine::new(1), Request::outputs(outputs));
+    let program = Program::compile(&engine, &request, parameters.layout(), &Binding::batch(batch));
+    let steps = program.unwrap().profile(&mut parameters, 0).unwrap();
+    steps.iter().map(|step| step.op).collect()
 }
 
 /// Steps of a value and of the gradients of its sum, with respect to `x`.
@@ -201,6 +202,35 @@ fn numbers_that_are_none_stay_visible() {
         got[0].is_nan() && got[1] == f32::INFINITY && got[2] == 0.0,
         "{got:?}"
     );
+}
+
+#[test]
+fn an_activation_is_made_again_from_what_the_way_back_reads_anyway() {
+    let x = Symbol::input("x", [6, 6, 16]);
+    let first = conv(&x, 16);
+    let through = |y: &Symbol| {
+        let w = parameter(&[1, 1, 16, 16]);
+        let op = Conv2d {
+            window: Window::default(),
+            groups: 1,
+        };
+        let z = Symbol::apply(op, &[y, &w]).unwrap();
+        (batch_norm(&z), w)
+    };
+    let y = relu(&batch_norm(&first));
+    let (z, w) = through(&y);
+    let loss = z.unary(UnaryKind::Square).unwrap().sum().unwrap();
+    let leaf = first.inputs()[1].clone();
+    // With the gradient of the first weights the way back reads the first batch norm's x.
+    let only_second = differentiate(&loss, std::slice::from_ref(&w)).unwrap();
+    let both = differentiate(&loss, &[leaf, w.clone()]).unwrap();
+    let (short, long) = (step_names(&only_second, 4), step_names(&both, 4));
+    let count = |names: &[&str], name: &str| names.iter().filter(|n| **n == name).count();
+    assert_eq!(count(&long, "normalize"), count(&short, "normalize") + 1);
+    // An activation that is wanted is kept.
+    let kept = step_names(&[both, vec![y.clone()]].concat(), 4);
+    assert_eq!(count(&kept, "normalize"), count(&short, "normalize"));
+    check_with(&through(&y).0, 4, 1e-4, fill);
 }
 
 /// Σ loss / Σ weight, as a loss says it.

@@ -42,10 +42,10 @@ struct Known<'a> {
 }
 
 /// Stands for the host among readers.
-const OUTPUT: usize = usize::MAX;
+pub(super) const OUTPUT: usize = usize::MAX;
 
 /// The needed nodes that read each value, aliases counted for their origin.
-fn readers(ir: &Ir) -> Vec<Vec<usize>> {
+pub(super) fn readers(ir: &Ir) -> Vec<Vec<usize>> {
     let needed = ir.needed();
     let mut readers = vec![Vec::new(); ir.nodes.len()];
     for (index, node) in ir.nodes.iter().enumerate() {
@@ -71,13 +71,13 @@ fn set(ir: &mut Ir, readers: &mut Vec<Vec<usize>>, index: usize, linked: Linked)
     *readers = self::readers(ir);
 }
 
-fn batched(shape: &Shape, batch: usize) -> bool {
+pub(super) fn batched(shape: &Shape, batch: usize) -> bool {
     shape.first() == Some(&batch)
 }
 
 /// The batch stage in which each node runs, as far as its operands decide: a sum over samples is there for
 /// the stage after it.
-fn stages(ir: &Ir, batch: usize) -> Vec<usize> {
+pub(super) fn stages(ir: &Ir, batch: usize) -> Vec<usize> {
     let mut stages = vec![0; ir.nodes.len()];
     for (index, node) in ir.nodes.iter().enumerate() {
         let mut stage = 0;

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use graph::ops::{BinaryKind, Op, UnaryKind};
 use graph::{Binding, Shape, Symbol, topological};
 
-use super::{Action, fuse, fuse_loss, fuse_pool};
+use super::{Action, fuse, fuse_loss, fuse_pool, remake};
 use crate::EngineError;
 
 /// What rides in the epilogue of a matrix product or convolution.
@@ -87,6 +87,7 @@ impl Ir {
         fuse_pool::fuse(&mut ir);
         fuse_loss::fuse(&mut ir);
         fuse::fuse(&mut ir, batch);
+        remake::remake(&mut ir, batch);
         Ok(ir)
     }
 

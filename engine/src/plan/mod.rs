@@ -10,6 +10,7 @@ mod ir;
 mod link;
 mod memory;
 mod placement;
+mod remake;
 mod schedule;
 
 use graph::ops::Cost;
