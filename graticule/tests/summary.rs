@@ -21,6 +21,53 @@ fn lenet5_has_its_61706_parameters() {
 }
 
 #[test]
+fn x20_alexnet_prints_the_courses_table() {
+    let run = Desk::new().run(&["summary", "alexnet"]);
+    let told = run.done();
+    let rows: Vec<Vec<&str>> = told.lines().map(|l| l.split_whitespace().collect()).collect();
+    let first = rows.iter().find(|r| r.first() == Some(&"conv2d")).unwrap();
+    assert_eq!(first[2..5], ["55×55×96", "34,944", "105,415,200"]);
+    assert_eq!(first[6..], ["11×11", "44,892,064,800"]);
+    let last = rows.iter().find(|r| r.first() == Some(&"dense_2")).unwrap();
+    assert_eq!(last[2..4], ["1000", "4,097,000"]);
+    assert!(told.contains("62,378,344 parameters, 62,378,344 trainable, 0 not"));
+    assert!(run.stderr.contains("input 227×227×3 assumed"), "{}", run.stderr);
+}
+
+#[test]
+fn x21_networks_are_compared_with_macs_and_flops_apart() {
+    let names = ["alexnet", "vgg16", "googlenet", "resnet152"];
+    let run = Desk::new().run(&[&["summary", "--compare"], &names[..]].concat());
+    let told = run.done();
+    let expected = [
+        ["alexnet", "227×227×3", "62,378,344", "1,135,256,096", "84.70"],
+        ["vgg16", "224×224×3", "138,357,544", "15,470,264,320", "92.30"],
+        ["googlenet", "224×224×3", "6,624,904", "1,498,376,192", "93.30"],
+        ["resnet152", "224×224×3", "60,192,808", "11,513,626,624", "95.51"],
+    ];
+    for row in expected {
+        let line = told.lines().find(|line| line.starts_with(row[0])).unwrap();
+        let cells: Vec<&str> = line.split_whitespace().collect();
+        assert_eq!([cells[0], cells[1], cells[2], cells[3], cells[5]], row);
+        let [macs, flops] = [3, 4].map(|c: usize| cells[c].replace(',', "").parse::<u64>().unwrap());
+        assert!(flops > 2 * macs && flops < 2 * macs + macs / 20, "{line}");
+    }
+    let args = [
+        "summary",
+        "--compare",
+        "vgg19",
+        "mlp",
+        "--input",
+        "32x32x3",
+        "--json",
+    ];
+    let compared = Desk::new().run(&args).json();
+    assert_eq!(compared["networks"][0]["network"], "vgg19");
+    assert_eq!(compared["networks"][1]["input"], serde_json::json!([32, 32, 3]));
+    assert_eq!(Desk::new().run(&["summary", "--compare", "mlp"]).code, 2);
+}
+
+#[test]
 fn json_is_one_object() {
     let run = Desk::new().run(&[
         "summary",

@@ -4,6 +4,7 @@
 use graph::Binding;
 use graticule_zoo::{NAMES, build, googlenet_with_auxiliaries};
 use nn::model::{Summary, summary};
+use nn::prelude::*;
 use serde_json::Value;
 
 fn golden() -> Vec<Value> {
@@ -77,6 +78,24 @@ fn x19_alexnets_parameters() {
     assert_eq!(table("alexnet-torchvision").trainable, 61_100_840);
     let any_size = build("alexnet", &[224, 224, 3], 1000).unwrap();
     assert_eq!(any_size.trainable_count(), 61_100_840);
+}
+
+/// With the table's 227 rows and columns, and with the 224 of the paper, padded by three.
+#[test]
+fn x20_alexnets_first_layer_as_a_dense_one() {
+    let first = |model: &Model| summary(model, &Binding::batch(2)).unwrap().layers[1].as_dense;
+    let model = build("alexnet", &[227, 227, 3], 1000).unwrap();
+    assert_eq!(first(&model), Some(44_892_064_800));
+    let image = Symbol::input("image", [224, 224, 3]);
+    let y = Conv2d::new(96, 11)
+        .stride(4)
+        .padding([1, 2, 1, 2])
+        .on(&image)
+        .unwrap();
+    let model = Model::new("first", &image, &y).unwrap();
+    assert_eq!(model.output().shape()[..], [1, 55, 55, 96]);
+    assert_eq!(first(&model), Some(43_713_331_200));
+    assert_eq!(55 * 55 * 96 * 224 * 224 * 3, 43_713_331_200u64);
 }
 
 #[test]

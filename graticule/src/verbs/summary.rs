@@ -1,4 +1,6 @@
-//! `graticule summary`: the layer table of a network (rows M10, X21).
+//! `graticule summary`: the layer table of a network (rows M10, X20), or several networks compared (row X21).
+
+mod compare;
 
 use std::path::{Path, PathBuf};
 
@@ -13,11 +15,15 @@ use crate::output::Output;
 const HELP: &str = "\
 MACs are multiply-accumulates; FLOPs count two for each, and one for each element-wise operation.
 `sees` is the receptive field: the rows and columns of the image that one output depends on.
+`as dense` is the number of weights that a dense layer would need in place of the convolution.
+A named network has the input and the classes that it was published with, unless others are given.
 
 Examples:
   graticule summary lenet5
   graticule summary cnn-small --input 64x64x3 --classes 10
   graticule summary --layers \"conv 6 5 same tanh, avgpool 2, flatten, dense classes\" --classes 10
+  graticule summary alexnet
+  graticule summary --compare alexnet vgg16 googlenet resnet152
   graticule summary my.toml
   graticule summary runs/digits-1 --json";
 
@@ -26,11 +32,14 @@ Examples:
 #[command(after_help = HELP)]
 pub struct Args {
     /// A named network, a model file (.toml or .safetensors) or a run folder
-    #[arg(value_name = "MODEL", required_unless_present = "layers")]
+    #[arg(value_name = "MODEL", required_unless_present_any = ["layers", "compare"])]
     model: Option<String>,
     /// A network in one line, for example "conv 6 5 relu, maxpool 2, flatten, dense 10"
     #[arg(long, value_name = "LINE", conflicts_with = "model")]
     layers: Option<String>,
+    /// Several networks in one table: parameters, MACs and FLOPs of each
+    #[arg(long, value_name = "MODEL", num_args = 2.., conflicts_with_all = ["model", "layers"])]
+    compare: Vec<String>,
     /// Shape of one sample: HxWxC for images, a number of features for tables
     #[arg(long, value_name = "HxWxC", value_parser = parse_shape)]
     input: Option<SampleShape>,
@@ -47,12 +56,14 @@ pub struct Args {
 pub(super) struct SampleShape(pub(super) Vec<usize>);
 
 const DEFAULT_INPUT: [usize; 3] = [28, 28, 1];
-const DEFAULT_CLASSES: usize = 10;
 const MOST_ELEMENTS: usize = 1 << 28;
 const MODEL_FILES: [&str; 2] = ["best.safetensors", "last.safetensors"];
 
 /// Runs the verb.
 pub fn run(args: Args, out: &Output) -> Outcome {
+    if !args.compare.is_empty() {
+        return compare::run(&args, out);
+    }
     let (model, binding) = args.resolve()?;
     args.tell_assumed(&model, out);
     let table = summary(&model, &binding).at(model.name())?;
@@ -66,7 +77,9 @@ impl Args {
         let built_here =
             self.layers.is_some() || zoo::NAMES.iter().any(|n| Some(n.name) == self.model.as_deref());
         if built_here && self.input.is_none() {
-            out.note("input 28×28×1 assumed; --input HxWxC says another");
+            let shape = model.input().shape().iter().skip(1).map(usize::to_string);
+            let shape = shape.collect::<Vec<_>>().join("×");
+            out.note(format!("input {shape} assumed; --input HxWxC says another"));
         }
         if built_here && self.layers.is_none() && self.classes.is_none() {
             let outputs = model.output().shape().last_axis();
@@ -77,27 +90,38 @@ impl Args {
     }
 
     fn resolve(&self) -> Outcome<(Model, Binding)> {
-        let binding = Binding::batch(self.batch as usize);
-        let input = self.input.as_ref().map(|shape| shape.0.as_slice());
-        let classes = self.classes.map(|k| k as usize);
         if let Some(line) = &self.layers {
-            let model = text::from_line(line, input.unwrap_or(&DEFAULT_INPUT), classes).at("--layers")?;
-            return Ok((model, binding));
+            let (input, classes) = (self.shape().unwrap_or(&DEFAULT_INPUT), self.outputs());
+            let model = text::from_line(line, input, classes).at("--layers")?;
+            return Ok((model, Binding::batch(self.batch as usize)));
         }
-        let name = self.model.as_deref().unwrap_or_default();
+        self.named(self.model.as_deref().unwrap_or_default())
+    }
+
+    fn shape(&self) -> Option<&[usize]> {
+        self.input.as_ref().map(|shape| shape.0.as_slice())
+    }
+
+    fn outputs(&self) -> Option<usize> {
+        self.classes.map(|k| k as usize)
+    }
+
+    /// The network that `name` means: a file, a run folder, or one of the zoo.
+    fn named(&self, name: &str) -> Outcome<(Model, Binding)> {
+        let binding = Binding::batch(self.batch as usize);
         match file_of(name)? {
             Some(path) if path.extension().is_some_and(|e| e == "toml") => {
                 let written = read_text(&path)?;
-                let model = text::from_toml(&written, input, classes).at(path.display())?;
+                let model = text::from_toml(&written, self.shape(), self.outputs()).at(path.display())?;
                 Ok((model, binding))
             }
             Some(path) => self.trained(&path, binding),
             None => {
-                let input = input.unwrap_or(&DEFAULT_INPUT);
-                Ok((
-                    zoo::build(name, input, classes.unwrap_or(DEFAULT_CLASSES))?,
-                    binding,
-                ))
+                let own = zoo::NAMES.iter().find(|network| network.name == name);
+                let (shape, outputs) = own.map_or((&DEFAULT_INPUT[..], 1), |n| (n.input, n.outputs));
+                let shape = self.shape().unwrap_or(shape);
+                let model = zoo::build(name, shape, self.outputs().unwrap_or(outputs))?;
+                Ok((model, binding))
             }
         }
     }

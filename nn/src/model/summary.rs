@@ -13,6 +13,8 @@ use graph::ops::Op;
 use graph::{Binding, Cost, GraphError, Shape, Symbol};
 use serde::Serialize;
 
+pub use table::thousands;
+
 use super::Model;
 
 /// One layer of the table.
@@ -37,6 +39,9 @@ pub struct LayerRow {
     pub receptive_field: Option<[usize; 2]>,
     /// Input pixels from one output position to the next, along rows and columns.
     pub jump: Option<[f64; 2]>,
+    /// Weights of the dense layers that would join the same maps, for layers with windows of weights:
+    /// all numbers that come in times all that go out (row X20).
+    pub as_dense: Option<u64>,
 }
 
 /// The layer table with its totals.
@@ -82,6 +87,9 @@ pub fn summary(model: &Model, binding: &Binding) -> Result<Summary, GraphError> 
         row.macs += macs;
         row.flops += flops;
         row.output_shape = shape.to_vec();
+        if let Some(weights) = as_dense(node.op(), &operands, shape) {
+            row.as_dense = Some(row.as_dense.unwrap_or(0) + weights);
+        }
         if let Some(field) = fields.get(&node.id()) {
             row.receptive_field = Some(field.rounded());
             row.jump = Some(field.jump);
@@ -96,6 +104,17 @@ pub fn summary(model: &Model, binding: &Binding) -> Result<Summary, GraphError> 
         flops: layers.iter().map(|r| r.flops).sum(),
         layers,
     })
+}
+
+/// Inputs times outputs of one sample, for ops whose windows see a part of the image.
+fn as_dense(op: &Op, operands: &[&Shape], output: &Shape) -> Option<u64> {
+    let windowed = matches!(
+        op,
+        Op::Conv2d(_) | Op::Conv2dTransposed(_) | Op::LocallyConnected2d(_)
+    );
+    let sample = |shape: &Shape| shape.iter().skip(1).map(|&n| n as u64).product::<u64>();
+    let image = operands.first().filter(|_| windowed)?;
+    sample(image).checked_mul(sample(output))
 }
 
 /// The rows so far, and which layer or unscoped node each belongs to.
@@ -155,6 +174,7 @@ impl<'a> Rows<'a> {
                 flops: 0,
                 receptive_field: None,
                 jump: None,
+                as_dense: None,
             });
         }
         self.rows.get_mut(at)

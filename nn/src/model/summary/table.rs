@@ -4,7 +4,16 @@ use std::fmt;
 
 use super::{LayerRow, Summary};
 
-const HEAD: [&str; 7] = ["layer", "kind", "output", "parameters", "MACs", "FLOPs", "sees"];
+const HEAD: [&str; 8] = [
+    "layer",
+    "kind",
+    "output",
+    "parameters",
+    "MACs",
+    "FLOPs",
+    "sees",
+    "as dense",
+];
 
 impl fmt::Display for Summary {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -17,6 +26,7 @@ impl fmt::Display for Summary {
             thousands(self.parameters as u64),
             thousands(self.macs),
             thousands(self.flops),
+            String::new(),
             String::new(),
         ];
         let widths: Vec<usize> = (0..HEAD.len())
@@ -49,7 +59,7 @@ impl fmt::Display for Summary {
     }
 }
 
-fn cells(row: &LayerRow) -> [String; 7] {
+fn cells(row: &LayerRow) -> [String; 8] {
     let axes: Vec<String> = row.output_shape.iter().skip(1).map(usize::to_string).collect();
     [
         row.name.clone(),
@@ -60,11 +70,12 @@ fn cells(row: &LayerRow) -> [String; 7] {
         thousands(row.flops),
         row.receptive_field
             .map_or(String::new(), |[h, w]| format!("{h}×{w}")),
+        row.as_dense.map_or(String::new(), thousands),
     ]
 }
 
 /// Text to the left, numbers to the right.
-fn write_line(f: &mut fmt::Formatter<'_>, cells: &[String; 7], widths: &[usize]) -> fmt::Result {
+fn write_line(f: &mut fmt::Formatter<'_>, cells: &[String; 8], widths: &[usize]) -> fmt::Result {
     let padded = cells.iter().zip(widths).enumerate().map(|(i, (cell, &width))| {
         if i < 3 {
             format!("{cell:<width$}")
@@ -77,7 +88,7 @@ fn write_line(f: &mut fmt::Formatter<'_>, cells: &[String; 7], widths: &[usize])
 }
 
 /// `1234567` as `1,234,567`.
-fn thousands(number: u64) -> String {
+pub fn thousands(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (i, digit) in digits.chars().enumerate() {

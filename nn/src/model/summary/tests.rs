@@ -97,11 +97,11 @@ fn text_is_aligned() {
     let model = Model::new("one", &x, &conv(&x, 6, 5, 1)).unwrap();
     let text = summary(&model, &Binding::batch(1)).unwrap().to_string();
     let expected = "\
-layer   kind    output   parameters     MACs    FLOPs  sees
-───────────────────────────────────────────────────────────
+layer   kind    output   parameters     MACs    FLOPs  sees    as dense
+───────────────────────────────────────────────────────────────────────
 image   input   32×32×3           0        0        0   1×1
-conv2d  conv2d  28×28×6         456  352,800  715,008   5×5
-───────────────────────────────────────────────────────────
+conv2d  conv2d  28×28×6         456  352,800  715,008   5×5  14,450,688
+───────────────────────────────────────────────────────────────────────
 total                           456  352,800  715,008
 456 parameters, 456 trainable, 0 not";
     assert_eq!(text, expected);
