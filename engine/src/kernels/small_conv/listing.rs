@@ -15,6 +15,10 @@ pub(super) unsafe trait Listing: Simd {
     unsafe fn gather_bytes(from: *const u8, step: usize, count: usize) -> Self;
     /// For each lane's bits, a whole number below 16, the number that stands there in a table of 16.
     unsafe fn lookup(self, table: *const u32) -> Self;
+    /// Lane k is lane `index[k]` of self, or lane `index[k]` − lanes of `other`, or 0 where there is none.
+    unsafe fn pick(self, other: Self, index: *const u32) -> Self;
+    /// Both lanes' bits together.
+    unsafe fn or_bits(self, other: Self) -> Self;
     /// The sum of both lanes' bits as whole numbers.
     unsafe fn add_bits(self, other: Self) -> Self;
     /// One bit for each lane: whether its bits are this number.
@@ -53,6 +57,17 @@ unsafe fn lookup8(lanes: [f32; 8], table: *const u32) -> [f32; 8] {
     std::array::from_fn(|i| f32::from_bits(unsafe { *table.add(lanes[i].to_bits() as usize) }))
 }
 
+/// [`Listing::pick`] without an instruction for it.
+#[inline(always)]
+unsafe fn pick8(first: [f32; 8], second: [f32; 8], index: *const u32) -> [f32; 8] {
+    std::array::from_fn(|i| {
+        // SAFETY: contract of `Listing::pick`.
+        let at = unsafe { *index.add(i) } as usize;
+        let lane = first.get(at).or(second.get(at.wrapping_sub(8)));
+        lane.copied().unwrap_or(0.0)
+    })
+}
+
 /// [`Listing::store_kept`] without an instruction for it.
 #[inline(always)]
 unsafe fn store_kept8(lanes: [f32; 8], keep: u32, to: *mut f32) {
@@ -87,6 +102,16 @@ unsafe impl Listing for Portable {
         Self(unsafe { lookup8(self.0, table) })
     }
     #[inline(always)]
+    unsafe fn pick(self, other: Self, index: *const u32) -> Self {
+        // SAFETY: contract of the trait.
+        Self(unsafe { pick8(self.0, other.0, index) })
+    }
+    #[inline(always)]
+    unsafe fn or_bits(self, other: Self) -> Self {
+        let both = |i: usize| f32::from_bits(self.0[i].to_bits() | other.0[i].to_bits());
+        Self(std::array::from_fn(both))
+    }
+    #[inline(always)]
     unsafe fn add_bits(self, other: Self) -> Self {
         Self(std::array::from_fn(|i| {
             f32::from_bits(self.0[i].to_bits().wrapping_add(other.0[i].to_bits()))
@@ -108,7 +133,7 @@ unsafe impl Listing for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Listing, Simd, gather_bytes8, gather8, lookup8, store_kept8};
+    use super::{Listing, Simd, gather_bytes8, gather8, lookup8, pick8, store_kept8};
     use crate::kernels::simd::x86::{Avx2, Avx512, first16};
 
     // SAFETY: each method is a few intrinsics, or plain Rust, under the trait's contract.
@@ -136,6 +161,21 @@ mod x86 {
                 self.store(lanes.as_mut_ptr());
                 Self::load(lookup8(lanes, table).as_ptr())
             }
+        }
+        #[inline(always)]
+        unsafe fn pick(self, other: Self, index: *const u32) -> Self {
+            let mut lanes = [[0.0; 8]; 2];
+            // SAFETY: contract of the trait.
+            unsafe {
+                self.store(lanes[0].as_mut_ptr());
+                other.store(lanes[1].as_mut_ptr());
+                Self::load(pick8(lanes[0], lanes[1], index).as_ptr())
+            }
+        }
+        #[inline(always)]
+        unsafe fn or_bits(self, other: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe { _mm256_or_ps(self.0, other.0) })
         }
         #[inline(always)]
         unsafe fn add_bits(self, other: Self) -> Self {
@@ -210,6 +250,20 @@ mod x86 {
                 let table = _mm512_loadu_ps(table.cast());
                 Self(_mm512_permutexvar_ps(_mm512_castps_si512(self.0), table))
             }
+        }
+        #[inline(always)]
+        unsafe fn pick(self, other: Self, index: *const u32) -> Self {
+            // SAFETY: contract of the trait.
+            unsafe {
+                let index = _mm512_loadu_si512(index.cast());
+                let there = _mm512_cmplt_epu32_mask(index, _mm512_set1_epi32(32));
+                Self(_mm512_maskz_permutex2var_ps(there, self.0, index, other.0))
+            }
+        }
+        #[inline(always)]
+        unsafe fn or_bits(self, other: Self) -> Self {
+            // SAFETY: contract of the trait.
+            Self(unsafe { _mm512_or_ps(self.0, other.0) })
         }
         #[inline(always)]
         unsafe fn add_bits(self, other: Self) -> Self {

@@ -15,6 +15,7 @@ mod listing;
 mod lists;
 mod patches;
 mod planar;
+mod turn;
 mod unpool;
 
 pub(crate) use backward::{input_gradient, weight_gradient};

@@ -5,6 +5,7 @@
 //! Pooling takes the even and the odd lanes apart, so that four vectors of pixels give one of maxima.
 
 use super::geometry::{Frame, parts_mut};
+use super::turn::Turn;
 use crate::kernels::simd::{Portable, Simd};
 use crate::kernels::{Isa, Kernel, Task, Work};
 use crate::plan::PooledConv;
@@ -38,6 +39,7 @@ pub(super) struct Planar {
     isa: Isa,
     what: Arc<PooledConv>,
     frame: Frame,
+    turn: Turn,
     relu: bool,
     bias: bool,
     /// Where the taps of one plane begin in a row of the frame, and their weights.
@@ -62,16 +64,12 @@ impl Planar {
             isa,
             what: what.clone(),
             frame,
+            turn: Turn::new(isa, s.outputs),
             relu,
             bias,
             last: [0, 1].map(|k| taps.iter().map(|tap| tap[k]).max().unwrap_or(0)),
             taps,
         }
-    }
-
-    /// Maxima of one block row, `[outputs, lanes]`.
-    fn tile(&self) -> usize {
-        self.what.sizes.outputs * self.isa.lanes()
     }
 }
 
@@ -81,14 +79,14 @@ impl Kernel for Planar {
     }
 
     fn scratch(&self) -> usize {
-        self.frame.elements() + self.tile()
+        self.frame.elements() + self.turn.tile()
     }
 
     fn run(&self, task: Task<'_>) {
         let (x, weights) = (task.input(0), task.input(1));
         let bias = if self.bias { Some(task.input(2)) } else { None };
         let (frame, rest) = task.scratch.split_at_mut(self.frame.elements());
-        let tile = &mut rest[..self.tile()];
+        let tile = &mut rest[..self.turn.tile()];
         let each = task.output.len() / task.range.len().max(1);
         let samples = x.chunks_exact(self.frame.sample());
         for (x, output) in samples.zip(task.output.chunks_exact_mut(each)) {
@@ -150,12 +148,8 @@ impl Planar {
                 };
                 compute(self.isa, group, count, &block, to, chosen);
             }
-            let to = &mut maxima[(i * columns + first) * outputs..][..count * outputs];
-            for (pixel, to) in to.chunks_exact_mut(outputs).enumerate() {
-                for (o, to) in to.iter_mut().enumerate() {
-                    *to = tile[o * lanes + pixel];
-                }
-            }
+            let at = (i * columns + first) * outputs;
+            self.turn.write(tile, &mut maxima[at..at + count * outputs]);
         }
     }
 }
