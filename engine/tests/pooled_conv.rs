@@ -7,7 +7,7 @@ mod common;
 use common::{check, check_with, numbers};
 use graph::ops::{Axis, Conv2d, Fit, Padding, Pool2d, PoolKind, UnaryKind, Window};
 use graph::{Binding, Symbol, differentiate};
-use graticule_engine::{Engine, Parameters, Program, Request};
+use graticule_engine::{Engine, Isa, Parameters, Program, Request};
 use proptest::prelude::*;
 
 fn parameter(shape: &[usize]) -> Symbol {
@@ -62,6 +62,24 @@ proptest! {
     }
 
     #[test]
+    fn pooled_activation(
+        batch in 1usize..10, image in (2usize..9, 2usize..10), c in 1usize..40, relu: bool, twice: bool,
+        size in (1usize..4, 1usize..4), stride in (1usize..4, 1usize..4), dilation in (1usize..3, 1usize..3),
+        pad in prop::array::uniform4(0usize..2),
+    ) {
+        let x = Symbol::input("x", [image.0, image.1, c]).mul(&parameter(&[c])).unwrap();
+        let kind = if relu { UnaryKind::Relu } else { UnaryKind::Tanh };
+        let y = x.unary(kind).unwrap();
+        if let Some(pooled) = max_pool(&y, size, window(stride, dilation, Padding::Explicit(pad))) {
+            check(&pooled, batch);
+            if twice {
+                // The image is read elsewhere, too.
+                check(&pooled.sum().unwrap().add(&y.sum().unwrap()).unwrap(), batch);
+            }
+        }
+    }
+
+    #[test]
     fn two_blocks_and_a_dense_layer(batch in 1usize..20, first in 1usize..9, second in 1usize..20, wide: bool) {
         let conv = |x: &Symbol, o: usize, k: usize| {
             let weights = parameter(&[k, k, x.shape()[3], o]);
@@ -94,6 +112,54 @@ fn equal_values_give_the_gradient_to_the_first() {
         }
         let pool = window((stride, stride), (1, 1), Padding::Explicit([0; 4]));
         check_with(&max_pool(&y, (2, 2), pool).unwrap(), 3, 2e-5, coarse);
+    }
+}
+
+/// What a program with parameter `p`, whose gradient of the sum of `output` is wanted, gives: the output, and
+/// the gradient.
+fn run(isa: Isa, output: &Symbol, p: &Symbol, values: &[f32], x: &[f32]) -> (Vec<f32>, Vec<f32>) {
+    let gradient = differentiate(&output.sum().unwrap(), std::slice::from_ref(p)).unwrap();
+    let mut store = Parameters::new(&[("p".into(), p.clone())]);
+    store.set("p", values).unwrap();
+    let request = Request {
+        outputs: vec![output.clone()],
+        gradients: vec![(p.clone(), gradient[0].clone())],
+        updates: vec![],
+    };
+    let engine = Engine::with_isa(1, isa);
+    let mut program = Program::compile(&engine, &request, store.layout(), &Binding::batch(1)).unwrap();
+    program.set_input("x", x).unwrap();
+    program.run(&mut store, 0).unwrap();
+    (
+        program.output(0).to_vec(),
+        program.gradients()[..values.len()].to_vec(),
+    )
+}
+
+#[test]
+fn not_a_number_stays_visible_and_gives_no_gradient() {
+    let mut x = numbers(8 * 8, 3);
+    x[9] = f32::NAN;
+    x[30] = f32::INFINITY;
+    x[33] = f32::NEG_INFINITY;
+    for isa in Isa::available() {
+        let p = parameter(&[1]);
+        let image = Symbol::input("x", [8, 8, 1]);
+        let y = image.add(&p).unwrap().unary(UnaryKind::Relu).unwrap();
+        let pool = window((2, 2), (1, 1), Padding::Explicit([0; 4]));
+        let (y, gradient) = run(isa, &max_pool(&y, (2, 2), pool).unwrap(), &p, &[0.0], &x);
+        assert!(y[0].is_nan() && y[7].is_infinite(), "{isa}: {y:?}");
+        let live = y.iter().filter(|v| **v > 0.0).count();
+        assert_eq!(gradient, [live as f32], "{isa}");
+        // The same through a convolution with weight 1, whose pooling is fused with it.
+        let w = parameter(&[1, 1, 1, 1]);
+        let y = convolve(&image, &w, Window::default())
+            .unwrap()
+            .unary(UnaryKind::Relu)
+            .unwrap();
+        let (pooled, _) = run(isa, &max_pool(&y, (2, 2), pool).unwrap(), &w, &[1.0], &x);
+        assert!(pooled[0].is_nan() && pooled[7].is_infinite(), "{isa}: {pooled:?}");
+        assert!(pooled[1..].iter().all(|v| !v.is_nan()), "{isa}: {pooled:?}");
     }
 }
 

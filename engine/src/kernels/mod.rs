@@ -18,6 +18,7 @@ mod local_response;
 mod locally;
 mod math;
 mod matmul;
+mod max_pool;
 mod movement;
 mod nest;
 mod norm;

@@ -5,8 +5,8 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
     BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, chain, conv, dropout, elementwise,
-    gather, layer_norm, local_response, locally, matmul, movement, norm, pad, pool, reduce, reference,
-    resize, small_conv, softmax,
+    gather, layer_norm, local_response, locally, matmul, max_pool, movement, norm, pad, pool, reduce,
+    reference, resize, small_conv, softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};
@@ -119,7 +119,10 @@ fn fused_ops(
         }
         Fused::ConvPool(what) => small_conv::conv_pool(context, what, epilogue, shapes)?,
         Fused::Pooled(what) => small_conv::pooled(what),
-        Fused::Unpool(what) => small_conv::unpool(what),
+        Fused::UnpoolConv(what) => small_conv::unpool(what),
+        Fused::MaxPool(what) => max_pool::forward(context, what),
+        Fused::Maxima(what) => max_pool::maxima(what),
+        Fused::Unpool(what) => max_pool::backward(context, what),
         Fused::Listed(what) => small_conv::listed(context, what),
         Fused::PooledConvInput(what) => small_conv::input_gradient(context, what),
         Fused::PooledConvWeights(what) => small_conv::weight_gradient(context, what),

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use graph::Shape;
 use graph::ops::{Cost, CrossEntropy, Op};
 
-use super::PooledConv;
 use super::chain::Chain;
+use super::{MaxPool, PooledConv};
 
 /// What a node computes.
 #[derive(Debug, Clone)]
@@ -25,7 +25,13 @@ pub enum Fused {
     /// The maxima of a [`Fused::ConvPool`] with choices, which is its operand.
     Pooled(Arc<PooledConv>),
     /// The gradient of the convolution's result. Operands: gradient of the maxima, maxima with choices.
-    Unpool(Arc<PooledConv>),
+    UnpoolConv(Arc<PooledConv>),
+    /// Max-pooling with choices. Operand: the image.
+    MaxPool(MaxPool),
+    /// The maxima of a [`Fused::MaxPool`], which is its operand.
+    Maxima(MaxPool),
+    /// The gradient of a pooled image. Operands: gradient of the maxima, maxima with choices.
+    Unpool(MaxPool),
     /// For each output the places and gradients of its choices. Operands: as above.
     Listed(Arc<PooledConv>),
     /// The gradient of the convolution's image. Operands: as above, and the weights.
@@ -87,7 +93,10 @@ impl Fused {
         match self {
             Fused::ConvPool(_) => "conv2d_max_pool2d",
             Fused::Pooled(_) => "pooled",
-            Fused::Unpool(_) => "unpool2d",
+            Fused::UnpoolConv(_) => "unpool2d",
+            Fused::MaxPool(_) => "max_pool2d",
+            Fused::Maxima(_) => "pooled",
+            Fused::Unpool(_) => "max_pool2d_gradient",
             Fused::Listed(_) => "listed",
             Fused::PooledConvInput(_) => "pooled_conv2d_input",
             Fused::PooledConvWeights(_) => "pooled_conv2d_weights",
@@ -104,13 +113,21 @@ impl Fused {
 
     fn cost(&self, operands: &[&Shape], output: &Shape) -> Cost {
         match self {
+            Fused::MaxPool(what) => Cost::flops(
+                operands[0]
+                    .elements()
+                    .min(output.elements() * what.window.kernel[0] * what.window.kernel[1]),
+            ),
             // Of the passes they stand for: products with zeros that are left out count.
             Fused::ConvPool(what) | Fused::PooledConvInput(what) | Fused::PooledConvWeights(what) => {
                 Cost::macs(what.sizes.macs())
             }
-            Fused::Pooled(_) | Fused::Unpool(_) | Fused::Listed(_) | Fused::PooledConvBias(_) => {
-                Cost::flops(output.elements())
-            }
+            Fused::Pooled(_)
+            | Fused::Maxima(_)
+            | Fused::UnpoolConv(_)
+            | Fused::Unpool(_)
+            | Fused::Listed(_)
+            | Fused::PooledConvBias(_) => Cost::flops(output.elements()),
             Fused::MeanCrossEntropy(_) => Cost::flops(6 * operands[0].elements()),
             Fused::CrossEntropyWeight { .. } => Cost::flops(operands[0].elements()),
             Fused::Chain(chain) => chain.cost,

@@ -175,7 +175,7 @@ fn replace(ir: &mut Ir, found: &Found) {
             let shape = [what.sizes.batch, what.lists()].into();
             (Fused::Listed(what.clone()), shape)
         }
-        None => (Fused::Unpool(what.clone()), ir.nodes[*slope].shape.clone()),
+        None => (Fused::UnpoolConv(what.clone()), ir.nodes[*slope].shape.clone()),
     };
     let node = &mut ir.nodes[*slope];
     (node.op, node.shape) = (Action::Fused(way_back), shape);

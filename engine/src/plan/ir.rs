@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use graph::ops::{BinaryKind, Op, UnaryKind};
 use graph::{Binding, Shape, Symbol, topological};
 
-use super::{Action, fuse, fuse_loss, fuse_pool, remake};
+use super::{Action, fuse, fuse_loss, fuse_max_pool, fuse_pool, remake};
 use crate::EngineError;
 
 /// What rides in the epilogue of a matrix product or convolution.
@@ -85,10 +85,22 @@ impl Ir {
         let mut ir = Self { nodes, outputs };
         ir.fuse_epilogues();
         fuse_pool::fuse(&mut ir);
+        fuse_max_pool::fuse(&mut ir);
         fuse_loss::fuse(&mut ir);
         fuse::fuse(&mut ir, batch);
         remake::remake(&mut ir, batch);
         Ok(ir)
+    }
+
+    /// Puts a node before the one at `index`; whoever read that one still does.
+    pub(super) fn insert(&mut self, index: usize, node: Node) {
+        let moved = |i: &mut usize| *i += usize::from(*i >= index);
+        for node in &mut self.nodes {
+            node.inputs.iter_mut().for_each(moved);
+            node.alias.iter_mut().for_each(moved);
+        }
+        self.outputs.iter_mut().for_each(moved);
+        self.nodes.insert(index, node);
     }
 
     /// The node that really computes what `index` stands for.

@@ -6,7 +6,7 @@ use crate::kernels::simd::{Portable, Simd};
 ///
 /// # Safety
 /// As for [`Simd`].
-pub(super) unsafe trait Listing: Simd {
+pub(in crate::kernels) unsafe trait Listing: Simd {
     /// Lane k is the number at `from + k·step`, for the first `count` lanes; the others are 0.
     unsafe fn gather(from: *const f32, step: usize, count: usize) -> Self;
     /// The first `count` bytes, each as the bits of a whole number; the others are 0.
@@ -23,6 +23,8 @@ pub(super) unsafe trait Listing: Simd {
     unsafe fn add_bits(self, other: Self) -> Self;
     /// One bit for each lane: whether its bits are this number.
     unsafe fn equals_bits(self, bits: u32) -> u32;
+    /// `yes` in the lanes whose bits are this number, else 0.
+    unsafe fn where_bits(self, bits: u32, yes: Self) -> Self;
     /// Stores the lanes whose bit is set in `keep` one after another; the rest of a vector behind them
     /// may be overwritten.
     unsafe fn store_kept(self, keep: u32, to: *mut f32);
@@ -123,6 +125,17 @@ unsafe impl Listing for Portable {
         (0..8).map(set).sum()
     }
     #[inline(always)]
+    unsafe fn where_bits(self, bits: u32, yes: Self) -> Self {
+        let pick = |i: usize| {
+            if self.0[i].to_bits() == bits {
+                yes.0[i]
+            } else {
+                0.0
+            }
+        };
+        Self(std::array::from_fn(pick))
+    }
+    #[inline(always)]
     unsafe fn store_kept(self, keep: u32, to: *mut f32) {
         // SAFETY: valid for a vector by contract.
         unsafe { store_kept8(self.0, keep, to) };
@@ -191,6 +204,14 @@ mod x86 {
             unsafe {
                 let same = _mm256_cmpeq_epi32(_mm256_castps_si256(self.0), _mm256_set1_epi32(bits as i32));
                 _mm256_movemask_ps(_mm256_castsi256_ps(same)) as u32
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_bits(self, bits: u32, yes: Self) -> Self {
+            // SAFETY: contract of the trait.
+            unsafe {
+                let same = _mm256_cmpeq_epi32(_mm256_castps_si256(self.0), _mm256_set1_epi32(bits as i32));
+                Self(_mm256_and_ps(_mm256_castsi256_ps(same), yes.0))
             }
         }
         #[inline(always)]
@@ -279,6 +300,15 @@ mod x86 {
             unsafe {
                 let bits = _mm512_set1_epi32(bits as i32);
                 u32::from(_mm512_cmpeq_epi32_mask(_mm512_castps_si512(self.0), bits))
+            }
+        }
+        #[inline(always)]
+        unsafe fn where_bits(self, bits: u32, yes: Self) -> Self {
+            // SAFETY: contract of the trait.
+            unsafe {
+                let bits = _mm512_set1_epi32(bits as i32);
+                let same = _mm512_cmpeq_epi32_mask(_mm512_castps_si512(self.0), bits);
+                Self(_mm512_maskz_mov_ps(same, yes.0))
             }
         }
         #[inline(always)]

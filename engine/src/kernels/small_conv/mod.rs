@@ -11,7 +11,7 @@
 mod backward;
 mod forward;
 mod geometry;
-mod listing;
+pub(super) mod listing;
 mod lists;
 mod patches;
 mod planar;

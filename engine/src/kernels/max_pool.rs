@@ -1,0 +1,283 @@
+//! Max-pooling that remembers its choices, and the way back by them.
+//!
+//! A choice is one byte for each maximum: 1 + the tap of the window that held it first, or 0 where nothing
+//! goes back (NaN, or a ReLU that is shut). Channels stand in the lanes.
+
+use std::ops::Range;
+
+use graph::ops::BoundWindow;
+
+use super::registry::Built;
+use super::simd::{Portable, Simd};
+use super::small_conv::listing::Listing;
+use super::{BuildContext, Isa, Kernel, Task, Work};
+use crate::plan::MaxPool;
+
+/// For each position of the result along an axis, the taps of its window that lie in the image, and where
+/// the first of them does.
+struct Axis {
+    taps: Vec<(Range<usize>, usize)>,
+    /// Whether every position of the image lies in one window and no more.
+    tiled: bool,
+}
+
+impl Axis {
+    fn new(window: &BoundWindow, axis: usize) -> Self {
+        let inside = |at: usize| {
+            let source = |tap: usize| window.source(axis, at, tap);
+            let mut taps = (0..window.kernel[axis]).filter(|&tap| source(tap).is_some());
+            let first = taps.next()?;
+            Some((first..taps.next_back().unwrap_or(first) + 1, source(first)?))
+        };
+        let taps: Vec<_> = (0..window.output[axis]).filter_map(inside).collect();
+        let covered: usize = taps.iter().map(|(taps, _)| taps.len()).sum();
+        let apart = window.stride[axis] > window.dilation[axis] * (window.kernel[axis] - 1);
+        Self {
+            tiled: apart && covered == window.image[axis],
+            taps,
+        }
+    }
+}
+
+/// Sizes and steps, in elements.
+struct Geometry {
+    what: MaxPool,
+    rows: Axis,
+    columns: Axis,
+    /// From one tap to the next, down and right.
+    step: [usize; 2],
+}
+
+impl Geometry {
+    fn new(what: &MaxPool) -> Self {
+        let (w, c) = (&what.window, what.channels);
+        Self {
+            rows: Axis::new(w, 0),
+            columns: Axis::new(w, 1),
+            step: [w.dilation[0] * w.image[1] * c, w.dilation[1] * c],
+            what: what.clone(),
+        }
+    }
+
+    /// Calls `visit(maximum's first channel, window)` for every window.
+    #[inline(always)]
+    fn each(&self, mut visit: impl FnMut(usize, Seen)) {
+        let (w, c) = (&self.what.window, self.what.channels);
+        let mut pixel = 0;
+        for (down, row) in &self.rows.taps {
+            for (right, column) in &self.columns.taps {
+                let seen = Seen {
+                    first: (row * w.image[1] + column) * c,
+                    tap: down.start * w.kernel[1] + right.start,
+                    size: [down.len(), right.len()],
+                };
+                visit(pixel, seen);
+                pixel += c;
+            }
+        }
+    }
+}
+
+/// A window's part that lies in the image: its first element, the tap there, rows and columns.
+#[derive(Clone, Copy)]
+struct Seen {
+    first: usize,
+    tap: usize,
+    size: [usize; 2],
+}
+
+struct Forward {
+    isa: Isa,
+    geometry: Geometry,
+}
+
+pub(crate) fn forward(context: &BuildContext, what: &MaxPool) -> Built {
+    let kernel = Forward {
+        isa: context.isa,
+        geometry: Geometry::new(what),
+    };
+    Built::new(kernel, vec![true])
+}
+
+impl Kernel for Forward {
+    fn work(&self) -> Work {
+        Work::Samples
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let what = &self.geometry.what;
+        let images = task.input(0).chunks_exact(what.image());
+        for (x, y) in images.zip(task.output.chunks_exact_mut(what.with_choices())) {
+            let (maxima, choices) = y.split_at_mut(what.pooled());
+            let choices = choices.as_mut_ptr().cast::<u8>();
+            // SAFETY: image and maxima have the sizes of the geometry, and four bytes stand in each element
+            // behind the maxima; `isa` was detected.
+            unsafe { choose(self.isa, &self.geometry, x.as_ptr(), maxima.as_mut_ptr(), choices) };
+        }
+    }
+}
+
+/// Compiles a generic function over [`Listing`] for each instruction set.
+macro_rules! for_each_isa {
+    ($name:ident, $body:ident, ($($arg:ident: $type:ty),*)) => {
+        unsafe fn $name(isa: Isa, $($arg: $type),*) {
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+            unsafe fn avx512($($arg: $type),*) {
+                // SAFETY: handed on.
+                unsafe { $body::<crate::kernels::simd::x86::Avx512>($($arg),*) }
+            }
+            #[cfg(target_arch = "x86_64")]
+            #[target_feature(enable = "avx2,fma")]
+            unsafe fn avx2($($arg: $type),*) {
+                // SAFETY: handed on.
+                unsafe { $body::<crate::kernels::simd::x86::Avx2>($($arg),*) }
+            }
+            // SAFETY: handed on; an `Isa` above `Scalar` is only made after the processor was asked for it.
+            unsafe {
+                match isa {
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx512 => avx512($($arg),*),
+                    #[cfg(target_arch = "x86_64")]
+                    Isa::Avx2 => avx2($($arg),*),
+                    _ => $body::<Portable>($($arg),*),
+                }
+            }
+        }
+    };
+}
+
+for_each_isa!(choose, choose_with, (geometry: &Geometry, x: *const f32, maxima: *mut f32, choices: *mut u8));
+
+#[inline(always)]
+unsafe fn choose_with<S: Simd>(geometry: &Geometry, x: *const f32, maxima: *mut f32, choices: *mut u8) {
+    let (channels, relu) = (geometry.what.channels, geometry.what.relu);
+    let ([down, right], columns) = (geometry.step, geometry.what.window.kernel[1]);
+    geometry.each(|to, seen| {
+        for channel in (0..channels).step_by(S::LANES) {
+            let count = (channels - channel).min(S::LANES);
+            // SAFETY: the window's taps lie in the image, its maxima in the result.
+            unsafe {
+                let at = x.add(seen.first + channel);
+                let mut most = S::load_first(at, count);
+                let mut choice = S::splat((seen.tap + 1) as f32);
+                for u in 0..seen.size[0] {
+                    for v in usize::from(u == 0)..seen.size[1] {
+                        let next = S::load_first(at.add(u * down + v * right), count);
+                        let tap = S::splat((seen.tap + u * columns + v + 1) as f32);
+                        choice = next.if_greater(most, tap, choice);
+                        // A comparison by which NaN stays visible.
+                        most = next.if_nan(next, next.if_greater(most, next, most));
+                    }
+                }
+                let live = match relu {
+                    true => most.if_greater(S::zero(), choice, S::zero()),
+                    false => most.if_nan(S::zero(), choice),
+                };
+                most.store_first(maxima.add(to + channel), count);
+                live.store_bytes(choices.add(to + channel), count);
+            }
+        }
+    });
+}
+
+/// The maxima without their choices.
+struct Maxima {
+    what: MaxPool,
+}
+
+pub(crate) fn maxima(what: &MaxPool) -> Built {
+    Built::new(Maxima { what: what.clone() }, vec![true])
+}
+
+impl Kernel for Maxima {
+    fn work(&self) -> Work {
+        Work::Samples
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let samples = task.input(0).chunks_exact(self.what.with_choices());
+        for (from, to) in samples.zip(task.output.chunks_exact_mut(self.what.pooled())) {
+            to.copy_from_slice(&from[..self.what.pooled()]);
+        }
+    }
+}
+
+struct Backward {
+    isa: Isa,
+    geometry: Geometry,
+}
+
+pub(crate) fn backward(context: &BuildContext, what: &MaxPool) -> Built {
+    let kernel = Backward {
+        isa: context.isa,
+        geometry: Geometry::new(what),
+    };
+    Built::new(kernel, vec![true, true])
+}
+
+impl Kernel for Backward {
+    fn work(&self) -> Work {
+        Work::Samples
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let what = &self.geometry.what;
+        let tiled = self.geometry.rows.tiled && self.geometry.columns.tiled;
+        let gradients = task.input(0).chunks_exact(what.pooled());
+        let pooled = task.input(1).chunks_exact(what.with_choices());
+        let images = task.output.chunks_exact_mut(what.image());
+        for ((g, pooled), dx) in gradients.zip(pooled).zip(images) {
+            let choices = pooled[what.pooled()..].as_ptr().cast::<u8>();
+            if !tiled {
+                dx.fill(0.0);
+            }
+            // SAFETY: as in `Forward::run`.
+            unsafe {
+                spread(
+                    self.isa,
+                    &self.geometry,
+                    g.as_ptr(),
+                    choices,
+                    dx.as_mut_ptr(),
+                    tiled,
+                )
+            };
+        }
+    }
+}
+
+for_each_isa!(spread, spread_with, (geometry: &Geometry, g: *const f32, choices: *const u8, dx: *mut f32, tiled: bool));
+
+#[inline(always)]
+unsafe fn spread_with<S: Listing>(
+    geometry: &Geometry,
+    g: *const f32,
+    choices: *const u8,
+    dx: *mut f32,
+    tiled: bool,
+) {
+    let channels = geometry.what.channels;
+    let ([down, right], columns) = (geometry.step, geometry.what.window.kernel[1]);
+    geometry.each(|from, seen| {
+        for channel in (0..channels).step_by(S::LANES) {
+            let count = (channels - channel).min(S::LANES);
+            // SAFETY: as in `choose_with`.
+            unsafe {
+                let factor = S::load_first(g.add(from + channel), count);
+                let choice = S::load_bytes(choices.add(from + channel), count);
+                let at = dx.add(seen.first + channel);
+                for u in 0..seen.size[0] {
+                    for v in 0..seen.size[1] {
+                        let to = at.add(u * down + v * right);
+                        let mut sum = choice.where_bits((seen.tap + u * columns + v + 1) as u32, factor);
+                        if !tiled {
+                            sum = sum.fma(S::load_first(to, count), S::splat(1.0));
+                        }
+                        sum.store_first(to, count);
+                    }
+                }
+            }
+        }
+    });
+}
