@@ -3,11 +3,12 @@ networks in PyTorch, and what some of them answer when numbers that both sides c
 their parameters.
 
     pip install torch torchvision timm numpy
-    python tests/golden/networks.py
+    python tests/golden/networks.py [NAME …]
 """
 
 import json
 import math
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,9 @@ import torch.nn.functional as F
 import timm
 import torchvision.models as tv
 
-HERE = Path(__file__).parent
+FILE = Path(__file__).parent / "networks.json"
+WANTED = sys.argv[1:]
+KNOWN = {n["name"]: n for n in json.loads(FILE.read_text())} if WANTED else {}
 
 
 def mixed(name, count):
@@ -53,9 +56,11 @@ def to_torch(name, ours, like, flat):
 
 
 @torch.no_grad()
-def fill(model, flat):
+def fill(model, flat, layers):
     for name, tensor in model.state_dict().items():
         if not name.endswith("num_batches_tracked"):
+            layer, _, role = name.rpartition(".")
+            name = f"{layers[layer]}.{role}" if layers else name
             shape = tuple(tensor.shape)
             shape = {4: (*shape[2:], *shape[1::-1]), 2: shape[::-1]}.get(len(shape), shape)
             ours = torch.from_numpy(value(name, shape))
@@ -87,8 +92,16 @@ def macs(model, shape):
     return sum(total)
 
 
-def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}, small=None):
-    """The counts of `make(outputs)`, and the answers of `make(3)` (or `small(3)`) to an image of shape `answer`."""
+def weighted(model):
+    """The layers with parameters, in their order."""
+    return dict.fromkeys(n.rpartition(".")[0] for n in model.state_dict())
+
+
+def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}, small=None, layers=None):
+    """The counts of `make(outputs)`, and the answers of `make(3)` (or `small(3)`) to an image of shape `answer`;
+    `layers` are Graticule's names where the other side has its own."""
+    if WANTED and name not in WANTED:
+        return KNOWN[name]
     torch.set_default_dtype(torch.float32)
     model = make(outputs)
     states = [b.numel() for n, b in model.named_buffers() if n.split(".")[-1] in ("running_mean", "running_var")]
@@ -103,7 +116,7 @@ def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}, s
     if answer:
         torch.set_default_dtype(torch.float64)
         model = (small or make)(3).double().eval()
-        fill(model, flat)
+        fill(model, flat, layers and dict(zip(weighted(model), layers)))
         image = torch.from_numpy(2 * mixed("input", math.prod(answer)).reshape(1, *answer))
         with torch.no_grad():
             y = model(image.permute(0, 3, 1, 2))
@@ -149,7 +162,7 @@ class SmallBlock(nn.Module):
         if i != o and shortcut == "b":
             self.downsample = nn.Sequential(nn.Conv2d(i, o, 1, 2, bias=False), nn.BatchNorm2d(o))
         elif i != o:
-            self.downsample = lambda x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, 0, o - i))
+            self.downsample = lambda x: F.pad(x[:, :, ::2, ::2], (0, 0, 0, 0, i // 2, i // 2))
         else:
             self.downsample = lambda x: x
 
@@ -164,11 +177,11 @@ class SmallResNet(nn.Module):
         self.conv1, self.bn1 = nn.Conv2d(3, 16, 3, 1, 1, bias=False), nn.BatchNorm2d(16)
         layer = lambda i, o: nn.Sequential(*(SmallBlock(o if k else i, o, shortcut) for k in range(n)))
         self.layer1, self.layer2, self.layer3 = layer(16, 16), layer(16, 32), layer(32, 64)
-        self.fc = nn.Linear(64, outputs)
+        self.linear = nn.Linear(64, outputs)
 
     def forward(self, x):
         x = F.relu(self.bn1(self.conv1(x)))
-        return self.fc(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
+        return self.linear(self.layer3(self.layer2(self.layer1(x))).mean((2, 3)))
 
 
 class Guesses(nn.Module):
@@ -197,6 +210,16 @@ class CapsNet(nn.Module):
             agreed = squash((logits.softmax(2)[..., None] * guesses).sum(1))
             logits = logits + (guesses * agreed[:, None]).sum(-1)
         return agreed.norm(dim=-1)
+
+
+def lite_layers():
+    """EfficientNet-Lite0's layers as torchvision would call them."""
+    yield from ("features.0.0", "features.0.1")
+    for stage, blocks in enumerate((1, 2, 2, 3, 3, 4, 1), 1):
+        for block in range(blocks):
+            for step in range(2 if stage == 1 else 3):
+                yield from (f"features.{stage}.{block}.block.{step}.{k}" for k in range(2))
+    yield from ("features.8.0", "features.8.1", "classifier.1")
 
 
 def torchvision(make, **options):
@@ -236,7 +259,8 @@ def networks():
     for k, side in enumerate((224, 240, 260, 300, 380, 456, 528, 600)):
         make = torchvision(getattr(tv, f"efficientnet_b{k}"))
         yield entry(f"efficientnet-b{k}", make, (side, side, 3), answer={0: (33, 50, 3), 5: (32, 32, 3)}.get(k))
-    yield entry("efficientnet-lite0", lambda outputs: timm.create_model("efficientnet_lite0", num_classes=outputs))
+    lite = lambda outputs: timm.create_model("tf_efficientnet_lite0", num_classes=outputs)
+    yield entry("efficientnet-lite0", lite, answer=(37, 48, 3), layers=list(lite_layers()))
     xception = lambda outputs: timm.create_model("legacy_xception", num_classes=outputs)
     yield entry("xception", xception, (299, 299, 3), answer=(32, 39, 3))
     se_resnet = lambda outputs: timm.create_model("seresnet50", num_classes=outputs)
@@ -254,4 +278,4 @@ def networks():
 
 if __name__ == "__main__":
     lines = ",\n".join(json.dumps(n, separators=(",", ":")) for n in networks())
-    (HERE / "networks.json").write_text(f"[\n{lines}\n]\n")
+    FILE.write_text(f"[\n{lines}\n]\n")

@@ -17,7 +17,7 @@
 //! | conv 1×1, global average pool, dropout | 1,280 | | |
 //! | dense | 1,000 | | |
 //!
-//! Lite0 has neither squeeze and excitation nor SiLU, but ReLU6. Parameters of B0 to B7 carry
+//! Lite0 has neither squeeze and excitation nor SiLU, but ReLU6, and pads as TensorFlow does. Parameters of B0 to B7 carry
 //! torchvision's names; images may have any size. Stochastic depth, with which they were trained, is missing.
 
 use nn::prelude::*;
@@ -46,7 +46,7 @@ pub(crate) struct Form {
     dropout: f32,
     /// ε of the batch norms.
     epsilon: f32,
-    /// Without squeeze and excitation, and with ReLU6.
+    /// Without squeeze and excitation, with ReLU6 and TensorFlow's padding.
     lite: bool,
 }
 
@@ -68,7 +68,11 @@ pub(crate) const B4: Form = scaled(14, 18, 0.4, 1e-5);
 pub(crate) const B5: Form = scaled(16, 22, 0.4, 1e-3);
 pub(crate) const B6: Form = scaled(18, 26, 0.5, 1e-3);
 pub(crate) const B7: Form = scaled(20, 31, 0.5, 1e-3);
-pub(crate) const LITE0: Form = Form { lite: true, ..B0 };
+pub(crate) const LITE0: Form = Form {
+    epsilon: 1e-3,
+    lite: true,
+    ..B0
+};
 
 impl Form {
     /// `channels` scaled, to a multiple of eight that is not more than a tenth too small.
@@ -86,6 +90,11 @@ impl Form {
         if self.lite { Relu6 } else { Silu }
     }
 
+    /// For a kernel of this size: as much on all sides, or the odd row below and right.
+    fn padding(&self, kernel: usize) -> Padding {
+        if self.lite { Same } else { (kernel / 2).into() }
+    }
+
     fn norm(&self, x: &Symbol, conv: Conv2d) -> Result<Symbol, GraphError> {
         conv_norm_of(x, conv, BatchNorm::new().epsilon(self.epsilon), ["0", "1"])
     }
@@ -97,7 +106,9 @@ impl Form {
 
 pub(crate) fn outputs(x: &Symbol, outputs: usize, form: &Form) -> Result<Symbol, Problem> {
     image_of(x, 1)?;
-    let first = Conv2d::new(form.channels(32), 3).stride(2).padding(1);
+    let first = Conv2d::new(form.channels(32), 3)
+        .stride(2)
+        .padding(form.padding(3));
     let mut y = form.step(x, first, "features.0")?;
     for (stage, [wider, kernel, stride, channels, blocks]) in (1..).zip(STAGES) {
         for block in 0..form.blocks(blocks) {
@@ -129,7 +140,7 @@ fn inverted(
         y = form.step(&y, Conv2d::new(wide, 1), &name())?;
     }
     let depthwise = Conv2d::new(wide, kernel).stride(stride).groups(wide);
-    y = form.step(&y, depthwise.padding(kernel / 2), &name())?;
+    y = form.step(&y, depthwise.padding(form.padding(kernel)), &name())?;
     if !form.lite {
         y = squeeze(&y, &name(), (narrow / 4).max(1), Silu)?;
     }

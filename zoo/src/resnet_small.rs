@@ -13,7 +13,8 @@
 //!
 //! With shortcut A, the paper's for these networks, a shortcut to more channels takes every other row
 //! and column and fills up with zeros: it has no parameters. With shortcut B (`resnet20-b`, …) it is a
-//! 1×1 convolution. Images may have any size.
+//! 1×1 convolution. Images may have any size. Where the zeros stand and what the parameters are called
+//! is as in the trained weights that are passed around for these networks.
 
 use nn::prelude::*;
 
@@ -43,7 +44,7 @@ pub(crate) fn outputs(x: &Symbol, outputs: usize, n: usize, shortcut: Shortcut) 
             })?;
         }
     }
-    Ok(Dense::new(outputs).name("fc").on(&GlobalAvgPool2d.on(&y)?)?)
+    Ok(Dense::new(outputs).name("linear").on(&GlobalAvgPool2d.on(&y)?)?)
 }
 
 fn residual(x: &Symbol, width: usize, stride: usize, shortcut: Shortcut) -> Result<Symbol, GraphError> {
@@ -61,8 +62,10 @@ fn residual(x: &Symbol, width: usize, stride: usize, shortcut: Shortcut) -> Resu
     relu(&Add.on(&[&y, &across])?)
 }
 
-/// Every other row and column, and as many channels of zeros behind the channels.
+/// Every other row and column, and half as many channels of zeros before the channels and behind them.
 fn with_zeros(x: &Symbol) -> Result<Symbol, GraphError> {
     let x = MaxPool2d::new(1).stride(2).round_down().on(x)?;
-    Concat::new().on(&[&x, &x.affine(0.0, 0.0)?])
+    let half = x.shape().last_axis() / 2;
+    let zeros = Slice::new(3, 0..half).on(&x)?.affine(0.0, 0.0)?;
+    Concat::new().on(&[&zeros, &x, &zeros])
 }

@@ -1,10 +1,10 @@
 //! Exact sizes of the named networks, and what they say to inputs that they cannot read.
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
-use graph::Binding;
+use graph::{Binding, Mode, differentiate, lower, topological};
 use graticule_zoo::{NAMES, ZooError, build};
-use nn::Model;
 use nn::model::summary;
+use nn::prelude::*;
 
 const SHAPES: &[&[usize]] = &[
     &[1],
@@ -136,6 +136,24 @@ fn every_network_comes_back_from_its_architecture() {
             built += 1;
         }
         assert!(built >= 3, "{} was built {built} times only", network.name);
+    }
+}
+
+/// In training, for a batch of two: each trained parameter has a gradient of its shape.
+#[test]
+fn every_network_can_be_trained() {
+    for network in NAMES {
+        let model = build(network.name, network.input, network.outputs).unwrap();
+        let target = Symbol::input("target", model.output().shape()[1..].to_vec());
+        let loss = Loss::SquaredError.on(model.output(), &target).unwrap();
+        let lowered = lower(&[loss], Mode::Train).unwrap();
+        let parameters = model.parameters().iter().filter(|p| p.trainable());
+        let parameters: Vec<Symbol> = parameters.map(|p| p.symbol.clone()).collect();
+        let gradients = differentiate(&lowered.outputs[0], &parameters).unwrap();
+        let shapes = Binding::batch(2).shapes(&topological(&gradients)).unwrap();
+        for (parameter, gradient) in parameters.iter().zip(&gradients) {
+            assert_eq!(&shapes[&gradient.id()], parameter.shape(), "{}", network.name);
+        }
     }
 }
 
