@@ -1,43 +1,23 @@
 //! A chain of element-wise ops, and perhaps a sum at its end, in one pass: a tile at a time goes
 //! through all links while it lies in the first cache.
 
+mod spread;
+
 use graph::Shape;
 
 use super::columns::{LANES, repeat_first, run_length};
 use super::elementwise::{map, scale_shift, slope, zip};
-use super::norm::{fold, gradient_rows, inverses, products, scale_rows, sum_runs};
+use super::norm::{fold, gradient_rows, open_rows, products, relu_rows, scale_rows, sum_runs};
 use super::reduce::total_of;
 use super::registry::Built;
 use super::{BuildContext, Isa, Kernel, Task, Work};
-use crate::plan::chain::{Chain, End, Form, Link, Source};
+use crate::plan::chain::{Chain, End, Form, Link, Source, Then};
+use spread::Spread;
 
 /// Elements of all tiles together: what lies in the first cache beside what streams through it.
 const TILES: usize = 7 * 1024;
 /// Elements of one tile, at least and at most (but for what a run of whole rows needs).
 const TILE: std::ops::Range<usize> = 256..1024;
-
-/// What a tile-long vector of numbers by channel is made of.
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum Spread {
-    /// Operand `k` from `offset` on.
-    Operand { k: usize, offset: usize },
-    /// Means of the moments in operand `k`.
-    Means { moments: usize },
-    /// γ/√(σ² + ε), or 1/√(σ² + ε) without γ.
-    Scales {
-        moments: usize,
-        gamma: Option<usize>,
-        epsilon: f32,
-    },
-    /// Σg/M of the sums.
-    Centres { sums: usize },
-    /// Σ(g·x̂)/(M·√(σ² + ε)).
-    Slopes {
-        moments: usize,
-        sums: usize,
-        epsilon: f32,
-    },
-}
 
 struct ChainKernel {
     isa: Isa,
@@ -75,7 +55,7 @@ pub(crate) fn build(context: &BuildContext, chain: &Chain, output: &Shape) -> Bu
     };
     let mut kernel = ChainKernel {
         isa: context.isa,
-        chain: chain.clone(),
+        chain: chain.joined(),
         work,
         channels: domain.last_axis().max(1),
         tile: 0,
@@ -115,38 +95,7 @@ impl ChainKernel {
             self.operand_spreads.push(at);
         }
         for link in self.chain.links.clone() {
-            let needed = match link {
-                Link::Normalize { epsilon, vectors, .. } => {
-                    let [moments, gamma, beta] = vectors;
-                    vec![
-                        Spread::Means { moments },
-                        Spread::Scales {
-                            moments,
-                            gamma: Some(gamma),
-                            epsilon,
-                        },
-                        Spread::Operand { k: beta, offset: 0 },
-                    ]
-                }
-                Link::InputGradient { epsilon, vectors, .. } => {
-                    let [moments, gamma, sums] = vectors;
-                    vec![
-                        Spread::Means { moments },
-                        Spread::Scales {
-                            moments,
-                            gamma: Some(gamma),
-                            epsilon,
-                        },
-                        Spread::Centres { sums },
-                        Spread::Slopes {
-                            moments,
-                            sums,
-                            epsilon,
-                        },
-                    ]
-                }
-                _ => Vec::new(),
-            };
+            let needed = Spread::of(link);
             let at = needed.into_iter().map(|s| self.spread(s)).collect();
             self.link_spreads.push(at);
         }
@@ -227,42 +176,7 @@ impl ChainKernel {
         let c = self.channels;
         let share = 1.0 / rows.max(1) as f32;
         for (spread, tile) in self.spreads.iter().zip(tiles.chunks_exact_mut(self.tile)) {
-            let first = &mut tile[..c];
-            match *spread {
-                Spread::Operand { k, offset } => first.copy_from_slice(&task.input(k)[offset..offset + c]),
-                Spread::Means { moments } => first.copy_from_slice(&task.input(moments)[..c]),
-                Spread::Scales {
-                    moments,
-                    gamma,
-                    epsilon,
-                } => {
-                    let inverse = inverses(task.input(moments), epsilon);
-                    first.iter_mut().zip(inverse).for_each(|(to, i)| *to = i);
-                    if let Some(gamma) = gamma {
-                        first
-                            .iter_mut()
-                            .zip(task.input(gamma))
-                            .for_each(|(to, g)| *to *= g);
-                    }
-                }
-                Spread::Centres { sums } => {
-                    let sums = task.input(sums);
-                    first.iter_mut().zip(sums).for_each(|(to, s)| *to = s * share);
-                }
-                Spread::Slopes {
-                    moments,
-                    sums,
-                    epsilon,
-                } => {
-                    let inverse = inverses(task.input(moments), epsilon);
-                    let sums = &task.input(sums)[c..];
-                    let pairs = sums.iter().zip(inverse);
-                    first
-                        .iter_mut()
-                        .zip(pairs)
-                        .for_each(|(to, (s, i))| *to = s * i * share);
-                }
-            }
+            spread.write(task, share, &mut tile[..c]);
             repeat_first(tile, c);
         }
     }
@@ -320,9 +234,14 @@ impl Tile<'_> {
                 }
                 (x, _) => scale_shift(isa, affine.scale, affine.shift, x, out),
             },
-            Link::Normalize { x, .. } => {
+            Link::Normalize { x, then, .. } => {
                 let [means, scales, shifts] = [0, 1, 2].map(|k| self.spread(spreads[k]));
-                scale_rows(isa, of(x).0, means, scales, shifts, out);
+                let x = of(x).0;
+                match then {
+                    Then::Nothing => scale_rows(isa, x, means, scales, shifts, out),
+                    Then::Relu => relu_rows(isa, x, means, scales, shifts, out),
+                    Then::Slope(g) => open_rows(isa, of(g).0, x, means, scales, shifts, out),
+                }
             }
             Link::InputGradient { g, x, .. } => {
                 let coefficients = [0, 1, 2, 3].map(|k| self.spread(spreads[k]));

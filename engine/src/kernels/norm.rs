@@ -278,6 +278,38 @@ per_isa!(
 );
 
 per_isa!(
+    /// The same with a ReLU behind it, which leaves NaN visible.
+    pub(super) fn relu_rows(x: &[f32], means: &[f32], scales: &[f32], shifts: &[f32], y: &mut [f32]) {
+        let n = y.len();
+        let (x, means, scales, shifts) = (&x[..n], &means[..n], &scales[..n], &shifts[..n]);
+        for k in 0..n {
+            let v = (x[k] - means[k]) * scales[k] + shifts[k];
+            y[k] = if v <= 0.0 { 0.0 } else { v };
+        }
+    }
+);
+
+per_isa!(
+    /// g times the slope of that ReLU.
+    pub(super) fn open_rows(
+        g: &[f32],
+        x: &[f32],
+        means: &[f32],
+        scales: &[f32],
+        shifts: &[f32],
+        dx: &mut [f32],
+    ) {
+        let n = dx.len();
+        let (g, x) = (&g[..n], &x[..n]);
+        let (means, scales, shifts) = (&means[..n], &scales[..n], &shifts[..n]);
+        for k in 0..n {
+            let v = (x[k] - means[k]) * scales[k] + shifts[k];
+            dx[k] = g[k] * if v > 0.0 { 1.0 } else { 0.0 };
+        }
+    }
+);
+
+per_isa!(
     /// dx = scale·(g − centre − (x − μ)·slope), the vectors as long as x.
     pub(super) fn gradient_rows(g: &[f32], x: &[f32], coefficients: [&[f32]; 4], dx: &mut [f32]) {
         let n = dx.len();

@@ -25,6 +25,7 @@ pub enum Link {
         epsilon: f32,
         x: Source,
         vectors: [usize; 3],
+        then: Then,
     },
     /// Batch norm's gradient with respect to x; the operands are moments, gamma and the sums.
     InputGradient {
@@ -33,6 +34,15 @@ pub enum Link {
         x: Source,
         vectors: [usize; 3],
     },
+}
+
+/// What follows batch norm in the same loop ([`Chain::joined`]).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Then {
+    Nothing,
+    Relu,
+    /// A gradient times the slope of a ReLU there.
+    Slope(Source),
 }
 
 /// What becomes of the numbers.
@@ -97,10 +107,19 @@ impl Link {
             Self::Unary(kind, x) => Self::Unary(kind, source(x)),
             Self::Slope(kind, g, v) => Self::Slope(kind, source(g), source(v)),
             Self::Affine(affine, x) => Self::Affine(affine, source(x)),
-            Self::Normalize { epsilon, x, vectors } => Self::Normalize {
+            Self::Normalize {
+                epsilon,
+                x,
+                vectors,
+                then,
+            } => Self::Normalize {
                 epsilon,
                 x: source(x),
                 vectors: vectors.map(operand),
+                then: match then {
+                    Then::Slope(g) => Then::Slope(source(g)),
+                    other => other,
+                },
             },
             Self::InputGradient {
                 epsilon,
@@ -120,6 +139,11 @@ impl Link {
     pub(crate) fn sources(self) -> [Option<Source>; 2] {
         match self {
             Self::Binary(_, a, b) | Self::Slope(_, a, b) => [Some(a), Some(b)],
+            Self::Normalize {
+                x,
+                then: Then::Slope(g),
+                ..
+            } => [Some(g), Some(x)],
             Self::Unary(_, x) | Self::Affine(_, x) | Self::Normalize { x, .. } => [Some(x), None],
             Self::InputGradient { g, x, .. } => [Some(g), Some(x)],
         }
@@ -242,6 +266,62 @@ fn add(a: Cost, b: Cost) -> Cost {
 }
 
 impl Chain {
+    /// The same with batch norm and the ReLU behind it, or the ReLU's slope, in one link.
+    pub(crate) fn joined(&self) -> Chain {
+        let mut chain = self.clone();
+        let mut at = 0;
+        while at < chain.links.len() {
+            match chain.joins(at) {
+                Some((before, link)) => chain.replace(before, at, link),
+                None => at += 1,
+            }
+        }
+        chain
+    }
+
+    /// The batch norm that link `at` alone reads, and what stands for both.
+    fn joins(&self, at: usize) -> Option<(usize, Link)> {
+        let (before, follows) = match self.links[at] {
+            Link::Unary(UnaryKind::Relu, Source::Link(before)) => (before, Then::Relu),
+            Link::Slope(UnaryKind::Relu, g, Source::Link(before)) => (before, Then::Slope(g)),
+            _ => return None,
+        };
+        let sources = self.links.iter().map(|link| link.sources());
+        let read = sources.chain([self.end.sources()]).flatten().flatten();
+        let readers = read.filter(|&source| source == Source::Link(before)).count();
+        match self.links[before] {
+            Link::Normalize {
+                epsilon,
+                x,
+                vectors,
+                then: Then::Nothing,
+            } if readers == 1 => Some((
+                before,
+                Link::Normalize {
+                    epsilon,
+                    x,
+                    vectors,
+                    then: follows,
+                },
+            )),
+            _ => None,
+        }
+    }
+
+    /// Puts `link` in the place of link `at` and takes link `before` away.
+    fn replace(&mut self, before: usize, at: usize, link: Link) {
+        self.links[at] = link;
+        self.links.remove(before);
+        let source = |source: Source| match source {
+            Source::Link(k) if k > before => Source::Link(k - 1),
+            other => other,
+        };
+        self.links
+            .iter_mut()
+            .for_each(|link| *link = link.mapped(source, |k| k));
+        self.end = self.end.mapped(source, |k| k);
+    }
+
     /// A name for reports.
     pub(crate) fn name(&self) -> &'static str {
         let has = |f: fn(&Link) -> bool| self.links.iter().any(f);

@@ -3,7 +3,7 @@
 use graph::Shape;
 use graph::ops::{Affine, Op, ReduceKind, UnbiasedVariance};
 
-use super::chain::{Chain, ChainOperand, End, Form, Link, Linked, Source};
+use super::chain::{Chain, ChainOperand, End, Form, Link, Linked, Source, Then};
 use super::ir::{Epilogue, Ir, Node};
 use super::{Action, Fused};
 
@@ -65,6 +65,7 @@ impl Making<'_> {
                 epsilon: op.epsilon,
                 x: self.source(0, false)?,
                 vectors: self.vectors([1, 2, 3]),
+                then: Then::Nothing,
             },
             Op::NormalizeInputGradient(op) => Link::InputGradient {
                 epsilon: op.epsilon,
