@@ -86,7 +86,8 @@ def turn(command, threads, peer=None):
         bench = json.loads(output)
         network = bench["networks"][0]
         speed = network["training"] or network["inference"]
-        found = {"version": bench["graticule"], "timings": speed["timings"], "isa": bench["machine"]["isa"]}
+        found = {"version": bench["graticule"], "timings": speed["timings"], "isa": bench["machine"]["isa"],
+                 "precision": bench["machine"]["precision"]}
     else:
         found = json.loads(lines[-1])
     return {**found, "rss": memory, "wall": seconds}

@@ -128,6 +128,7 @@ fn lines_batches_losses_and_rounds_can_be_asked_for() {
         assert!(network["memory"]["optimizer"].as_u64().unwrap() < 2 * 4 * 4 * 16 + 4 * 34);
     }
     assert!(bench["machine"]["peak_gflops"].is_null());
+    assert_eq!(bench["machine"]["precision"], "highest");
     let both = desk.run(&["bench", "mlp", "--layers", "dense 1"]);
     assert_eq!(both.code, 2);
 }

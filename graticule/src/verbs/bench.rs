@@ -114,6 +114,8 @@ pub struct Machine {
     pub threads: usize,
     /// Instruction set.
     pub isa: String,
+    /// Precision of matrix products as they were computed.
+    pub precision: String,
     /// Measured peak of all threads in f32 GFLOP/s, unless only whole batches were measured.
     pub peak_gflops: Option<f64>,
 }
@@ -145,6 +147,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
         machine: Machine {
             threads: engine.threads(),
             isa: engine.level().to_string(),
+            precision: engine.precision_used().to_string(),
             peak_gflops: (!args.brief).then_some(peak_gflops),
         },
         networks,
