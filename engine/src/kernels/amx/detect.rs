@@ -46,17 +46,15 @@ fn small_product(tiles: Tiles) -> Block {
             (state >> 8) as f32 / (1 << 23) as f32 - 1.0
         }))
     };
-    let (steps, row) = (3, SIDE + 8);
+    let (steps, row, isa) = (3, SIDE + 8, tiles.isa);
     let each = SIDE * row;
     let plane = steps * each + 16;
     let mut a = vec![0; tiles.parts * plane];
     let mut b = vec![0; steps * tiles.parts * BLOCK];
     for step in 0..steps {
         let (from, to) = (numbers(step as u32), numbers(step as u32 + 7));
-        for r in 0..SIDE {
-            write_left(tiles.parts, from.row(r), &mut a, step * each + r * row, plane);
-        }
-        write_right(tiles.parts, &to, &mut b[step * tiles.parts * BLOCK..]);
+        write_left(isa, tiles.parts, &from, &mut a, (step * each, row), plane);
+        write_right(isa, tiles.parts, &to, &mut b[step * tiles.parts * BLOCK..]);
     }
     let left = Left {
         words: &a,

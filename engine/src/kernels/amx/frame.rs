@@ -8,7 +8,7 @@
 use super::fallback::ABSENT;
 use super::split::{PLAIN, transpose, write_left, write_right};
 use super::tile::{BLOCK, Block, SIDE};
-use crate::per_isa;
+use crate::Isa;
 
 /// A pixel of the frame that the sample does not have.
 const NONE: u32 = u32::MAX;
@@ -109,50 +109,43 @@ impl Frame {
     }
 }
 
-per_isa!(
-    /// `[channel block][pixel][32]`: pixels are rows of A.
-    pub(super) fn lay_rows(frame: &Frame, sample: &[f32], parts: usize, to: &mut [u16]) {
-        let mut block = Block::ZERO;
-        for channels in 0..frame.channel_blocks() {
-            for first in (0..frame.pixels()).step_by(SIDE) {
-                frame.gather(sample, (first, channels), parts, &mut block);
-                let at = (channels * frame.pixels() + first) * SIDE;
-                write_left(parts, &block.0, to, at, frame.elements());
-            }
+/// `[channel block][pixel][32]`: pixels are rows of A.
+pub(super) fn lay_rows(isa: Isa, frame: &Frame, sample: &[f32], parts: usize, to: &mut [u16]) {
+    let mut block = Block::ZERO;
+    for channels in 0..frame.channel_blocks() {
+        for first in (0..frame.pixels()).step_by(SIDE) {
+            frame.gather(sample, (first, channels), parts, &mut block);
+            let at = (channels * frame.pixels() + first) * SIDE;
+            write_left(isa, parts, &block, to, (at, SIDE), frame.elements());
         }
     }
-);
+}
 
-per_isa!(
-    /// `[channel][pixel]`: channels are rows of A, pixels run along the sum.
-    pub(super) fn lay_columns(frame: &Frame, sample: &[f32], parts: usize, to: &mut [u16]) {
-        let (mut block, mut turned) = (Block::ZERO, Block::ZERO);
-        for channels in 0..frame.channel_blocks() {
-            for first in (0..frame.pixels()).step_by(SIDE) {
-                frame.gather(sample, (first, channels), parts, &mut block);
-                transpose(&block, &mut turned);
-                for c in 0..SIDE {
-                    let at = (channels * SIDE + c) * frame.pixels() + first;
-                    write_left(parts, turned.row(c), to, at, frame.elements());
-                }
-            }
+/// `[channel][pixel]`: channels are rows of A, pixels run along the sum.
+pub(super) fn lay_columns(isa: Isa, frame: &Frame, sample: &[f32], parts: usize, to: &mut [u16]) {
+    let (mut block, mut turned) = (Block::ZERO, Block::ZERO);
+    for channels in 0..frame.channel_blocks() {
+        for first in (0..frame.pixels()).step_by(SIDE) {
+            frame.gather(sample, (first, channels), parts, &mut block);
+            transpose(isa, &block, &mut turned);
+            let at = channels * SIDE * frame.pixels() + first;
+            write_left(isa, parts, &turned, to, (at, frame.pixels()), frame.elements());
         }
     }
-);
+}
 
-per_isa!(
-    /// `[channel block][step of 32 pixels]`, each a step of B: pixels run along the sum.
-    pub(super) fn lay_pairs(frame: &Frame, sample: &[f32], steps: usize, parts: usize, to: &mut [u16]) {
-        let mut block = Block::ZERO;
-        let each = if parts == PLAIN { 2 } else { parts } * BLOCK;
-        for channels in 0..frame.channel_blocks() {
-            for step in 0..steps {
-                frame.gather(sample, (step * SIDE, channels), parts, &mut block);
-                write_right(parts, &block, &mut to[(channels * steps + step) * each..]);
-            }
+/// `[channel block][step of 32 pixels]`, each a step of B: pixels run along the sum.
+pub(super) fn lay_pairs(isa: Isa, frame: &Frame, sample: &[f32], steps: usize, parts: usize, to: &mut [u16]) {
+    let mut block = Block::ZERO;
+    let each = if parts == PLAIN { 2 } else { parts } * BLOCK;
+    for channels in 0..frame.channel_blocks() {
+        for step in 0..steps {
+            frame.gather(sample, (step * SIDE, channels), parts, &mut block);
+            let to = &mut to[(channels * steps + step) * each..];
+            write_right(isa, parts, &block, to);
         }
     }
-);
+}
 
 #[cfg(test)]
 mod tests {

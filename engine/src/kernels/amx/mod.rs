@@ -21,6 +21,8 @@ mod store;
 mod tile;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
 mod trap;
+#[cfg(target_arch = "x86_64")]
+mod vectors;
 mod weights;
 
 use graph::Shape;

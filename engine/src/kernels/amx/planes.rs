@@ -4,9 +4,8 @@
 //! whether its numbers could be split.
 
 use super::super::{Kernel, Task, Work};
-use super::split::{PLAIN, splits, transpose, write_left, write_right};
+use super::split::{PLAIN, largest_of, splits, transpose, write_left, write_right};
 use super::tile::{BLOCK, Block, Left, Right, SIDE, Tiles, words, words_mut};
-use crate::per_isa;
 
 /// f32 elements in front of a panel.
 const HEAD: usize = 16;
@@ -122,39 +121,31 @@ fn gather(from: &Planes, source: &[f32], step: (usize, usize), panel: usize, blo
     if by_line == (from.side == Side::Left) {
         *block = rows;
     } else {
-        transpose(&rows, block);
+        transpose(from.tiles.isa, &rows, block);
     }
 }
 
-per_isa!(
-    /// Writes a panel in `parts`, or as it is; says whether its numbers can be split.
-    fn write_panel(
-        from: &Planes,
-        source: &[f32],
-        panel: usize,
-        parts: usize,
-        to: &mut [u16],
-        can_split: &mut bool,
-    ) {
-        let mut block = Block::ZERO;
-        let mut largest = 0;
-        for (s, &step) in from.steps.iter().enumerate() {
-            gather(from, source, step, panel, &mut block);
-            largest = block
-                .0
-                .iter()
-                .fold(largest, |m: u32, x| m.max(x.to_bits() & 0x7fff_ffff));
-            match from.side {
-                Side::Left => write_left(parts, &block.0, to, s * BLOCK, from.steps.len() * BLOCK),
-                Side::Right => {
-                    let each = if parts == PLAIN { 2 } else { parts };
-                    write_right(parts, &block, &mut to[s * each * BLOCK..]);
-                }
+/// Writes a panel in `parts`, or as it is; says whether its numbers can be split.
+fn write_panel(from: &Planes, source: &[f32], panel: usize, parts: usize, to: &mut [u16]) -> bool {
+    let isa = from.tiles.isa;
+    let mut block = Block::ZERO;
+    let mut largest = 0;
+    for (s, &step) in from.steps.iter().enumerate() {
+        gather(from, source, step, panel, &mut block);
+        largest = largest.max(largest_of(isa, &block.0));
+        match from.side {
+            Side::Left => {
+                let plane = from.steps.len() * BLOCK;
+                write_left(isa, parts, &block, to, (s * BLOCK, SIDE), plane);
+            }
+            Side::Right => {
+                let each = if parts == PLAIN { 2 } else { parts };
+                write_right(isa, parts, &block, &mut to[s * each * BLOCK..]);
             }
         }
-        *can_split = splits(largest);
     }
-);
+    splits(largest)
+}
 
 impl Kernel for Planes {
     fn work(&self) -> Work {
@@ -170,10 +161,9 @@ impl Kernel for Planes {
         for (panel, to) in task.range.clone().zip(panels) {
             let (head, body) = to.split_at_mut(HEAD);
             let body = words_mut(body);
-            let (isa, mut can_split) = (self.tiles.isa, true);
-            write_panel(isa, self, source, panel, self.tiles.parts, body, &mut can_split);
+            let can_split = write_panel(self, source, panel, self.tiles.parts, body);
             if !can_split {
-                write_panel(isa, self, source, panel, PLAIN, body, &mut can_split);
+                write_panel(self, source, panel, PLAIN, body);
             }
             head[0] = if can_split { 0.0 } else { 1.0 };
         }

@@ -20,7 +20,6 @@ const TOO_LARGE: u32 = (127 + 50) << 23;
 const TOO_SMALL: u32 = (127 - 40) << 23;
 
 per_isa!(
-    /// The bits of the largest absolute value, where NaN is the largest.
     fn largest(values: &[f32], result: &mut u32) {
         *result = values.iter().fold(0, |m, x| m.max(x.to_bits() & 0x7fff_ffff));
     }
@@ -32,88 +31,120 @@ pub(crate) fn splits(largest: u32) -> bool {
     largest == 0 || (TOO_SMALL..TOO_LARGE).contains(&largest)
 }
 
-/// Whether all of these numbers can be split: they are finite, none is huge, and they are not all tiny.
-pub(crate) fn in_range(isa: Isa, values: &[f32]) -> bool {
+/// The bits of the largest absolute value, where NaN is the largest.
+pub(crate) fn largest_of(isa: Isa, values: &[f32]) -> u32 {
     let mut bits = 0;
     largest(isa, values, &mut bits);
-    splits(bits)
+    bits
 }
 
-/// The nearest bf16 number, and what is left.
+/// Whether all of these numbers can be split: they are finite, none is huge, and they are not all tiny.
+pub(crate) fn in_range(isa: Isa, values: &[f32]) -> bool {
+    splits(largest_of(isa, values))
+}
+
+/// The bits of the nearest bf16 number as f32, ties to even.
 #[inline(always)]
-fn part(x: f32) -> (u16, f32) {
+fn nearest(x: f32) -> u32 {
     let bits = x.to_bits();
-    let word = (bits + 0x7fff + (bits >> 16 & 1)) >> 16;
-    (word as u16, x - f32::from_bits(word << 16))
+    // NaN may run over; it is seen before its parts are used.
+    bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000
 }
 
-/// All parts of a number; those beyond `P` are not needed and cost nothing.
-#[inline(always)]
-pub(crate) fn split<const P: usize>(x: f32) -> [u16; P] {
-    let mut rest = x;
-    std::array::from_fn(|_| {
-        let (word, left) = part(rest);
-        rest = left;
-        word
-    })
-}
+/// A line of numbers, of which one part after the other is taken away.
+struct Rest([f32; SIDE]);
 
-/// A number as it is, in two words.
-#[inline(always)]
-fn plain(x: f32) -> [u16; 2] {
-    [x.to_bits() as u16, (x.to_bits() >> 16) as u16]
-}
-
-/// Writes numbers into words from element `at` on: the same element of each part.
-#[inline(always)]
-pub(crate) fn write_left(parts: usize, from: &[f32], to: &mut [u16], at: usize, plane: usize) {
-    match parts {
-        PLAIN => {
-            for (x, to) in from.iter().zip(to[2 * at..].as_chunks_mut::<2>().0) {
-                *to = plain(*x);
-            }
+impl Rest {
+    /// The bits of the next part, which is what remains loses.
+    #[inline(always)]
+    fn take(&mut self) -> [u32; SIDE] {
+        let mut part = [0; SIDE];
+        for (x, part) in self.0.iter_mut().zip(&mut part) {
+            *part = nearest(*x);
+            *x -= f32::from_bits(*part);
         }
-        1 => write_parts::<1>(from, to, at, plane),
-        2 => write_parts::<2>(from, to, at, plane),
-        _ => write_parts::<3>(from, to, at, plane),
+        part
     }
 }
 
+/// A line of 32 numbers.
 #[inline(always)]
-fn write_parts<const P: usize>(from: &[f32], to: &mut [u16], at: usize, plane: usize) {
-    let mut planes = to[at..].chunks_mut(plane);
-    let mut planes: [&mut [u16]; P] =
-        std::array::from_fn(|_| planes.next().map_or(&mut [][..], |p| &mut p[..from.len()]));
-    for (index, &x) in from.iter().enumerate() {
-        let words = split::<P>(x);
-        for (plane, word) in planes.iter_mut().zip(words) {
-            plane[index] = word;
+fn line(from: &[f32]) -> Rest {
+    let mut rest = [0.0; SIDE];
+    rest.copy_from_slice(&from[..SIDE]);
+    Rest(rest)
+}
+
+/// Writes 32 lines of 32 numbers into words, `stride` elements apart from element `at` on: the same
+/// elements of each part.
+pub(crate) fn write_left(
+    isa: Isa,
+    parts: usize,
+    from: &Block,
+    to: &mut [u16],
+    (at, stride): (usize, usize),
+    plane: usize,
+) {
+    let reach = at + (SIDE - 1) * stride + SIDE;
+    match (isa, parts) {
+        (_, PLAIN) => write_plain(from, to, (at, stride)),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, _) => {
+            assert!(
+                reach + (parts - 1) * plane <= to.len(),
+                "split: the words end early"
+            );
+            // SAFETY: the processor has the set; all lines end before the words do.
+            unsafe { super::vectors::write_left(parts, from, &mut to[at..], stride, plane) }
+        }
+        _ => {
+            for (index, from) in from.0.chunks_exact(SIDE).enumerate() {
+                let mut rest = line(from);
+                for p in 0..parts {
+                    let to = &mut to[p * plane + at + index * stride..][..SIDE];
+                    for (to, part) in to.iter_mut().zip(rest.take()) {
+                        *to = (part >> 16) as u16;
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn write_plain(from: &Block, to: &mut [u16], (at, stride): (usize, usize)) {
+    for (index, from) in from.0.chunks_exact(SIDE).enumerate() {
+        let to = &mut to[2 * (at + index * stride)..];
+        for (x, to) in from.iter().zip(to.as_chunks_mut::<2>().0) {
+            *to = [x.to_bits() as u16, (x.to_bits() >> 16) as u16];
         }
     }
 }
 
 /// Writes 32 × 32 numbers `[k][column]` as one step of B: see [`super::tile::Right`].
-#[inline(always)]
-pub(crate) fn write_right(parts: usize, from: &Block, to: &mut [u16]) {
-    match parts {
-        PLAIN => write_left(PLAIN, &from.0, to, 0, 0),
-        1 => write_pairs::<1>(from, to),
-        2 => write_pairs::<2>(from, to),
-        _ => write_pairs::<3>(from, to),
+pub(crate) fn write_right(isa: Isa, parts: usize, from: &Block, to: &mut [u16]) {
+    match (isa, parts) {
+        (_, PLAIN) => write_plain(from, to, (0, SIDE)),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, _) => {
+            assert!(parts * BLOCK <= to.len(), "split: the words end early");
+            // SAFETY: the processor has the set; the words hold all parts.
+            unsafe { super::vectors::write_right(parts, from, to) }
+        }
+        _ => write_pairs(parts, from, to),
     }
 }
 
-#[inline(always)]
-fn write_pairs<const P: usize>(from: &Block, to: &mut [u16]) {
+fn write_pairs(parts: usize, from: &Block, to: &mut [u16]) {
     for pair in 0..SIDE / 2 {
-        let (even, odd) = (from.row(2 * pair), from.row(2 * pair + 1));
-        for tile in 0..2 {
-            for n in 0..16 {
-                let column = tile * 16 + n;
-                let (a, b) = (split::<P>(even[column]), split::<P>(odd[column]));
-                for p in 0..P {
-                    let at = p * BLOCK + tile * 512 + pair * 32 + n * 2;
-                    (to[at], to[at + 1]) = (a[p], b[p]);
+        let mut even = line(from.row(2 * pair));
+        let mut odd = line(from.row(2 * pair + 1));
+        for p in 0..parts {
+            let (even, odd) = (even.take(), odd.take());
+            for tile in 0..2 {
+                let to = &mut to[p * BLOCK + tile * 512 + pair * 32..][..32];
+                let (even, odd) = (&even[tile * 16..][..16], &odd[tile * 16..][..16]);
+                for ((to, even), odd) in to.as_chunks_mut::<2>().0.iter_mut().zip(even).zip(odd) {
+                    *to = [(even >> 16) as u16, (odd >> 16) as u16];
                 }
             }
         }
@@ -121,18 +152,14 @@ fn write_pairs<const P: usize>(from: &Block, to: &mut [u16]) {
 }
 
 /// Rows become columns.
-#[inline(always)]
-pub(crate) fn transpose(from: &Block, to: &mut Block) {
-    // Small squares, so that neither side leaves the registers and lines it is in.
-    for (i, j) in (0..16).map(|square| (square / 4 * 8, square % 4 * 8)) {
-        let rows: [[f32; 8]; 8] = std::array::from_fn(|r| {
-            let row = &from.0[(i + r) * SIDE + j..][..8];
-            std::array::from_fn(|c| row[c])
-        });
-        let columns: [[f32; 8]; 8] = std::array::from_fn(|c| std::array::from_fn(|r| rows[r][c]));
-        for (c, column) in columns.iter().enumerate() {
-            to.0[(j + c) * SIDE + i..][..8].copy_from_slice(column);
-        }
+pub(crate) fn transpose(isa: Isa, from: &Block, to: &mut Block) {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 {
+        // SAFETY: the processor has the set.
+        return unsafe { super::vectors::transpose(from, to) };
+    }
+    for (index, to) in to.0.iter_mut().enumerate() {
+        *to = from.0[index % SIDE * SIDE + index / SIDE];
     }
 }
 
@@ -141,8 +168,16 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn value(word: u16) -> f32 {
-        f32::from_bits(u32::from(word) << 16)
+    /// The first three parts of a number.
+    fn split(x: f32) -> [f32; 3] {
+        let of = |isa| {
+            let mut words = vec![0; 3 * BLOCK];
+            write_left(isa, 3, &Block([x; BLOCK]), &mut words, (0, SIDE), BLOCK);
+            words
+        };
+        let words = of(Isa::detect());
+        assert!(words == of(Isa::Scalar));
+        [0, 1, 2].map(|p| f32::from_bits(u32::from(words[p * BLOCK + 5]) << 16))
     }
 
     proptest! {
@@ -150,19 +185,37 @@ mod tests {
         fn three_parts_keep_every_bit_and_two_keep_sixteen(bits in any::<u32>()) {
             let x = f32::from_bits(bits);
             prop_assume!(x.is_finite() && x.abs() < 1e15 && x.abs() > 1e-12);
-            let [hi, mid, lo] = split::<3>(x).map(value);
+            let [hi, mid, lo] = split(x);
             prop_assert_eq!(lo + mid + hi, x);
             prop_assert!((hi - x).abs() <= x.abs() / 256.0);
             prop_assert!((f64::from(hi) + f64::from(mid) - f64::from(x)).abs() <= f64::from(x.abs()) / 65536.0);
-            prop_assert_eq!(split::<1>(x)[0], split::<3>(x)[0]);
         }
     }
 
     #[test]
     fn a_tie_goes_to_the_even_neighbour() {
         // 1 + 2⁻⁸ lies between the bf16 numbers 1 and 1 + 2⁻⁷.
-        assert_eq!(value(split::<1>(1.0 + 1.0 / 256.0)[0]), 1.0);
-        assert_eq!(value(split::<1>(1.0 + 3.0 / 256.0)[0]), 1.0 + 1.0 / 64.0);
+        assert_eq!(split(1.0 + 1.0 / 256.0)[0], 1.0);
+        assert_eq!(split(1.0 + 3.0 / 256.0)[0], 1.0 + 1.0 / 64.0);
+    }
+
+    #[test]
+    fn a_step_of_b_holds_pairs_of_k() {
+        let from = Block(std::array::from_fn(|i| {
+            (i / SIDE * 2) as f32 + (i % SIDE) as f32 / 64.0
+        }));
+        let of = |isa| {
+            let mut words = vec![0; 2 * BLOCK];
+            write_right(isa, 2, &from, &mut words);
+            words
+        };
+        let words = of(Isa::detect());
+        assert!(words == of(Isa::Scalar));
+        let value = |at: usize| f32::from_bits(u32::from(words[at]) << 16);
+        for (k, column) in [(0, 0), (5, 3), (8, 17), (31, 31)] {
+            let at = column / 16 * 512 + k / 2 * 32 + column % 16 * 2 + k % 2;
+            assert_eq!(value(at) + value(BLOCK + at), from.row(k)[column]);
+        }
     }
 
     #[test]
@@ -188,10 +241,12 @@ mod tests {
     #[test]
     fn a_block_turned_twice_is_itself() {
         let from = Block(std::array::from_fn(|i| i as f32));
-        let (mut turned, mut back) = (Block::ZERO, Block::ZERO);
-        transpose(&from, &mut turned);
-        assert_eq!(turned.row(3)[17], from.row(17)[3]);
-        transpose(&turned, &mut back);
-        assert_eq!(back.0, from.0);
+        for isa in Isa::available() {
+            let (mut turned, mut back) = (Block::ZERO, Block::ZERO);
+            transpose(isa, &from, &mut turned);
+            assert_eq!(turned.row(3)[17], from.row(17)[3]);
+            transpose(isa, &turned, &mut back);
+            assert_eq!(back.0, from.0);
+        }
     }
 }
