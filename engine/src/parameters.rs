@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use graph::{Shape, Symbol};
 
@@ -103,6 +104,15 @@ impl Layout {
 pub struct Parameters {
     layout: Arc<Layout>,
     values: Buffer,
+    /// Another number after each change.
+    version: u64,
+}
+
+/// Numbers that have not been given yet.
+static VERSIONS: AtomicU64 = AtomicU64::new(1);
+
+fn new_version() -> u64 {
+    VERSIONS.fetch_add(1, Ordering::Relaxed)
 }
 
 impl Parameters {
@@ -110,7 +120,22 @@ impl Parameters {
     pub fn new(parameters: &[(String, Symbol)]) -> Self {
         let layout = Layout::new(parameters);
         let values = Buffer::new(layout.length());
-        Self { layout, values }
+        let version = new_version();
+        Self {
+            layout,
+            values,
+            version,
+        }
+    }
+
+    /// A number that no other content of any store has: equal numbers mean equal content.
+    pub(crate) fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// All numbers, for a program that knows whether it changes them.
+    pub(crate) fn values_unchanged(&mut self) -> &mut [f32] {
+        &mut self.values
     }
 
     /// Which parameter lies where.
@@ -125,6 +150,7 @@ impl Parameters {
 
     /// All numbers, padding included.
     pub fn values_mut(&mut self) -> &mut [f32] {
+        self.version = new_version();
         &mut self.values
     }
 
@@ -151,7 +177,7 @@ impl Parameters {
             );
             return Err(EngineError::Parameters(message));
         }
-        self.values[entry.offset..entry.offset + values.len()].copy_from_slice(values);
+        self.values_mut()[entry.offset..entry.offset + values.len()].copy_from_slice(values);
         Ok(())
     }
 

@@ -144,6 +144,8 @@ pub struct Program {
     arena: Buffer,
     gradients: Buffer,
     workers: Buffer,
+    /// The version of the parameters from which its constant stages ran.
+    prepared: Option<u64>,
     /// What it was compiled from, for [`Program::profile`].
     source: (Request, Binding),
     /// The same program with every value in a place of its own.
@@ -209,6 +211,7 @@ impl Program {
             workers: Buffer::new(plan.worker * engine.threads()),
             source: (request.clone(), binding.clone()),
             apart: None,
+            prepared: None,
             layout: layout.clone(),
             engine: engine.clone(),
             plan,
@@ -341,13 +344,18 @@ impl Program {
                 "it was laid out for another network".into(),
             ));
         }
+        let prepared = self.prepared == Some(parameters.version());
+        if !self.plan.assignments.is_empty() {
+            parameters.values_mut();
+        }
+        self.prepared = Some(parameters.version());
         let memory = Memory {
-            parameters: parameters.values_mut(),
+            parameters: parameters.values_unchanged(),
             gradients: &mut self.gradients,
             arena: &mut self.arena,
             workers: &mut self.workers,
         };
-        execute(&self.plan, memory, key, self.engine.pool(), clock);
+        execute(&self.plan, memory, (key, prepared), self.engine.pool(), clock);
         Ok(())
     }
 

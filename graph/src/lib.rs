@@ -8,6 +8,7 @@
 
 mod bind;
 mod error;
+mod fold;
 mod gradient;
 pub mod interpret;
 mod mode;
@@ -19,6 +20,7 @@ mod symbol_ops;
 
 pub use bind::Binding;
 pub use error::GraphError;
+pub use fold::fold_scales;
 pub use gradient::differentiate;
 pub use mode::{Lowered, Mode, lower};
 pub use ops::{Cost, Init, Op, Operation};

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use crate::{GraphError, Symbol, topological};
+use crate::{GraphError, Symbol, fold_scales, topological};
 
 /// What a graph is lowered for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub struct Lowered {
 
 /// Rewrites the graph behind `outputs` for `mode`: an op with a rule of its own
 /// ([`crate::Operation::lower`]) is replaced, everything that does not depend on one stays the same node.
+/// For inference, channel scales then move into the weights before them ([`fold_scales`]).
 ///
 /// # Errors
 /// A shape error of a replacement.
@@ -48,9 +49,13 @@ pub fn lower(outputs: &[Symbol], mode: Mode) -> Result<Lowered, GraphError> {
             replaced.insert(node.id(), new);
         }
     }
-    let outputs = outputs
+    let outputs: Vec<Symbol> = outputs
         .iter()
         .map(|o| replaced.get(&o.id()).unwrap_or(o).clone())
         .collect();
+    let outputs = match mode {
+        Mode::Train => outputs,
+        Mode::Infer => fold_scales(&outputs)?,
+    };
     Ok(Lowered { outputs, updates })
 }

@@ -141,10 +141,25 @@ impl Ir {
     }
 
     fn fuse_epilogues(&mut self) {
+        let constant = self.constant();
         for index in 0..self.nodes.len() {
-            self.try_fuse_bias(index);
+            self.try_fuse_bias(index, &constant);
+            self.try_fuse_residual(index);
             self.try_fuse_relu(index);
         }
+    }
+
+    /// Which nodes depend on parameters and constants alone.
+    fn constant(&self) -> Vec<bool> {
+        let mut constant: Vec<bool> = Vec::new();
+        for node in &self.nodes {
+            constant.push(match &node.op {
+                Action::Graph(Op::Parameter(_) | Op::Constant(_)) => true,
+                Action::Graph(Op::Input(_) | Op::DropoutMask(_)) => false,
+                _ => node.inputs.iter().all(|&i| constant[i]),
+            });
+        }
+        constant
     }
 
     /// How often the numbers of each node are read, aliases counted for their origin.
@@ -185,7 +200,7 @@ impl Ir {
     }
 
     /// `add(product, bias)` with a bias vector becomes the product with a bias.
-    fn try_fuse_bias(&mut self, index: usize) {
+    fn try_fuse_bias(&mut self, index: usize, constant: &[bool]) {
         let Action::Graph(Op::Binary(add)) = &self.nodes[index].op else {
             return;
         };
@@ -195,7 +210,7 @@ impl Ir {
         let (product, bias) = (self.nodes[index].inputs[0], self.nodes[index].inputs[1]);
         let vector = self.nodes[bias].shape.rank() == 1
             && self.nodes[bias].shape.elements() == self.nodes[index].shape.last_axis()
-            && matches!(self.nodes[bias].op, Action::Graph(Op::Parameter(_)));
+            && constant[bias];
         let free = self.takes_epilogue(product) && self.nodes[product].epilogue == Epilogue::default();
         if vector && free && self.nodes[product].alias.is_none() && self.readers(product) == 1 {
             let mut inputs = self.nodes[product].inputs.clone();
@@ -208,6 +223,40 @@ impl Ir {
                 ..Epilogue::default()
             };
         }
+    }
+
+    /// `add(convolution, x)` of equal shapes becomes the convolution with a residual.
+    fn try_fuse_residual(&mut self, index: usize) {
+        let node = &self.nodes[index];
+        let (Action::Graph(Op::Binary(add)), [a, b]) = (&node.op, &node.inputs[..]) else {
+            return;
+        };
+        let takes = |&(product, other): &(usize, usize)| {
+            let of = &self.nodes[product];
+            let free = !of.epilogue.residual && !of.epilogue.relu && of.alias.is_none();
+            let equal = of.shape == node.shape && self.nodes[other].shape == node.shape;
+            let conv = matches!(of.op, Action::Graph(Op::Conv2d(_)));
+            conv && free && equal && self.readers(product) == 1
+        };
+        // The later one: its other operand is there by then.
+        let (first, last) = (*a.min(b), *a.max(b));
+        let found = [(last, first), (first, last)].into_iter().find(takes);
+        let (BinaryKind::Add, Some((product, other))) = (add.kind, found) else {
+            return;
+        };
+        let Node {
+            op,
+            mut inputs,
+            epilogue,
+            ..
+        } = self.nodes[product].clone();
+        inputs.push(other);
+        let node = &mut self.nodes[index];
+        (node.op, node.inputs) = (op, inputs);
+        node.epilogue = Epilogue {
+            residual: true,
+            ..epilogue
+        };
     }
 
     /// `relu(product)` becomes the product with a ReLU at its end.

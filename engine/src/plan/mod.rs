@@ -14,7 +14,7 @@ mod placement;
 mod remake;
 mod schedule;
 
-use graph::ops::Cost;
+use graph::ops::{Cost, Op};
 use graph::{Binding, Symbol};
 
 use crate::kernels::{BuildContext, Kernel, Work};
@@ -145,18 +145,27 @@ pub(crate) fn plan(
     let (mut values, drafts) = draft(&ir, layout, context)?;
     let assignments = place_gradients(&ir, wanted, layout, &drafts, &mut values)?;
     let kept: Vec<usize> = ir.outputs.iter().map(|&o| ir.origin(o)).collect();
-    let (order, stages) = schedule::schedule(&drafts, &values, context);
+    // Where parameters do not change from run to run, what depends on them alone is kept.
+    let keeps = wanted.gradients.is_empty() && wanted.updates.is_empty();
+    let leaf = |value: usize| {
+        let op = ir.nodes.get(value).and_then(|node| node.op.graph());
+        matches!(op, Some(Op::Parameter(_) | Op::Constant(_)))
+    };
+    let constant = match keeps {
+        true => schedule::constant_drafts(&drafts, leaf),
+        false => vec![false; drafts.len()],
+    };
+    let (order, stages) = schedule::schedule(&drafts, &values, context, &constant);
     let placement = Placement::new(&drafts, &order, &stages, &values, &kept, context, resident);
     let outputs = ir.outputs[..wanted.outputs.len()].iter();
     let outputs = outputs
         .map(|&o| (placement.slot(ir.origin(o)), ir.nodes[o].shape.clone()))
         .collect();
-    let assignments = assignments
+    let assignments: Vec<(Slot, Slot)> = assignments
         .into_iter()
         .map(|(value, to)| (placement.slot(value), to))
         .collect();
     let (inputs, constants) = placement.leaves(&ir);
-    let assignments: Vec<(Slot, Slot)> = assignments;
     let steps = placement.steps(drafts, &order, context);
     let of_steps = steps.iter().flat_map(|s| {
         let operands = s.operands.iter().map(|o| &o.slot);

@@ -231,7 +231,9 @@ impl Ordered<'_> {
                 let life = lives.entry(operand).or_insert((0, stage));
                 life.1 = life.1.max(stage);
             }
-            lives.insert(draft.value, (stage, stage));
+            // What is kept from run to run shares its place with nothing.
+            let kept = self.stages[stage - 1].constant;
+            lives.insert(draft.value, if kept { (0, after) } else { (stage, stage) });
             if let Work::Reduction { partial } = draft.work {
                 owners.push(Owner::Partials(d));
                 requests.push(Request {

@@ -7,7 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
-use super::draft::{Draft, Value};
+use super::draft::{Draft, NOT_READ, Value};
 use crate::kernels::{BuildContext, Work};
 
 /// Bytes of live values that a core should keep to itself.
@@ -31,23 +31,62 @@ pub(crate) struct Stage {
     pub kind: StageKind,
     /// Estimated nanoseconds on one thread.
     pub cost: f64,
+    /// Whether it depends on parameters alone: it need not run again until they change.
+    pub constant: bool,
 }
 
-/// An order of the drafts and its stages.
+/// An order of the drafts and its stages. Those that `constant` marks come first, in stages of their own.
 pub(crate) fn schedule(
     drafts: &[Draft],
     values: &[Value],
     context: &BuildContext,
+    constant: &[bool],
 ) -> (Vec<usize>, Vec<Stage>) {
+    let mut done = HashSet::new();
+    let (mut order, mut stages) = (Vec::new(), Vec::new());
+    for wanted in [true, false] {
+        let left = (0..drafts.len()).filter(|&d| constant[d] == wanted).collect();
+        let before = stages.len();
+        let parts = (&mut done, &mut order, &mut stages);
+        schedule_part(drafts, values, context, left, parts);
+        stages[before..]
+            .iter_mut()
+            .for_each(|stage| stage.constant = wanted);
+    }
+    (order, stages)
+}
+
+/// Which drafts depend on parameters and constants alone; `leaf` says whether a value is one of those.
+pub(crate) fn constant_drafts(drafts: &[Draft], leaf: impl Fn(usize) -> bool) -> Vec<bool> {
+    let mut known: HashSet<usize> = HashSet::new();
+    let mut constant = Vec::new();
+    for draft in drafts {
+        let of_constants =
+            |&(value, _): &(usize, bool)| value == NOT_READ || leaf(value) || known.contains(&value);
+        // A mask reads no numbers, but each run has its own.
+        let is_constant = draft.op != "dropout_mask" && draft.operands.iter().all(of_constants);
+        if is_constant {
+            known.insert(draft.value);
+        }
+        constant.push(is_constant);
+    }
+    constant
+}
+
+type Parts<'a> = (&'a mut HashSet<usize>, &'a mut Vec<usize>, &'a mut Vec<Stage>);
+
+fn schedule_part(
+    drafts: &[Draft],
+    values: &[Value],
+    context: &BuildContext,
+    mut left: Vec<usize>,
+    (done, order, stages): Parts<'_>,
+) {
     let producer: HashMap<usize, usize> = drafts
         .iter()
         .enumerate()
         .map(|(d, draft)| (draft.value, d))
         .collect();
-    let mut done: HashSet<usize> = HashSet::new();
-    let mut left: Vec<usize> = (0..drafts.len()).collect();
-    let mut order = Vec::new();
-    let mut stages = Vec::new();
     while !left.is_empty() {
         let ready = |d: &usize, inside: &HashSet<usize>| {
             drafts[*d]
@@ -69,7 +108,7 @@ pub(crate) fn schedule(
             .filter(|d| pieces(d) && ready(d, &none))
             .collect();
         if !together.is_empty() {
-            push_stage(&together, StageKind::Pieces, drafts, &mut order, &mut stages);
+            push_stage(&together, StageKind::Pieces, drafts, order, stages);
             done.extend(&together);
             left.retain(|d| !done.contains(d));
             continue;
@@ -87,11 +126,10 @@ pub(crate) fn schedule(
         let kind = StageKind::Batch {
             micro_batch: micro_batch(&members, drafts, values, context),
         };
-        push_stage(&members, kind, drafts, &mut order, &mut stages);
+        push_stage(&members, kind, drafts, order, stages);
         done.extend(&members);
         left.retain(|d| !done.contains(d));
     }
-    (order, stages)
 }
 
 fn push_stage(
@@ -108,6 +146,7 @@ fn push_stage(
         steps: start..order.len(),
         kind,
         cost,
+        constant: false,
     });
 }
 

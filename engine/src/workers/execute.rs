@@ -70,7 +70,8 @@ impl Bases {
     }
 }
 
-/// Runs all stages and then the assignments; `key` selects the random numbers. If `clock` is given it
+/// Runs all stages and then the assignments; `key` selects the random numbers; with `prepared` those that
+/// depend on parameters alone are left out, their values being there already. If `clock` is given it
 /// is called after each step with the step's index; steps then run one by one over the whole batch.
 ///
 /// # Panics
@@ -78,7 +79,7 @@ impl Bases {
 pub(crate) fn execute(
     plan: &Plan,
     memory: Memory<'_>,
-    key: u64,
+    (key, prepared): (u64, bool),
     pool: &Pool,
     mut clock: Option<&mut dyn FnMut(usize)>,
 ) {
@@ -105,7 +106,7 @@ pub(crate) fn execute(
         workers: memory.workers.as_mut_ptr(),
         key,
     };
-    for stage in &plan.stages {
+    for stage in plan.stages.iter().filter(|stage| !(prepared && stage.constant)) {
         match &mut clock {
             None => run_stage(plan, stage, &bases, pool),
             Some(clock) => {

@@ -74,10 +74,11 @@ impl Kernel for Depthwise {
         let [source, result] = self.pass.elements();
         let (samples, rows, skipped) = match self.work {
             Work::Pieces { elements, .. } => (1, task.range.clone(), task.range.start * elements),
-            _ => (task.range.len(), 0..usize::MAX, 0),
+            _ => (task.range.len(), 0..self.pass.result[0], 0),
         };
         for n in 0..samples {
             for phase in &self.pass.phases {
+                let rows = self.pass.rows_of(phase, &rows);
                 for region in &phase.regions {
                     let within = region.rows.start.max(rows.start)..region.rows.end.min(rows.end);
                     for row in within {

@@ -51,9 +51,9 @@ impl Kernel for Direct {
 
     fn run(&self, task: Task<'_>) {
         let [sample, _] = self.pass.elements();
-        let rows = self.pass.phases[0].rows.count;
+        let rows = self.pass.result[0];
         let line = self.pass.source[1] * self.pass.source[2] * self.pass.phases[0].rows.step;
-        let fit = (BLOCK / (line * 4).max(1)).max(1);
+        let fit = (BLOCK / (line * 4).max(1)).max(1) * self.pass.step[0];
         let range = task.range.clone();
         let (mut call, skipped) = (
             self.call(task),
@@ -97,16 +97,14 @@ impl Direct {
         }
     }
 
-    /// All outputs of some rows of some samples, panel after panel.
+    /// All outputs of some rows of the result of some samples, panel after panel.
     fn block(&self, call: &mut Call, samples: Range<usize>, rows: Range<usize>) {
-        // Phases differ by at most one row; the last block takes what is left.
-        let last = rows.end >= self.pass.phases[0].rows.count;
         for group in 0..self.pass.groups {
             for panel in 0..self.pass.pack.panels() {
                 for phase in &self.pass.phases {
-                    let end = if last { phase.rows.count } else { rows.end };
+                    let rows = self.pass.rows_of(phase, &rows);
                     for region in &phase.regions {
-                        let within = region.rows.start.max(rows.start)..region.rows.end.min(end);
+                        let within = region.rows.start.max(rows.start)..region.rows.end.min(rows.end);
                         for n in samples.clone().filter(|_| !within.is_empty()) {
                             self.region(call, (group, panel), (phase, region), n, within.clone());
                         }

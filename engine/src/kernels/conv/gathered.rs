@@ -35,7 +35,11 @@ type Tap = [isize; 2];
 
 /// Whether gathering pays: short lines would leave registers empty, and the copies are small beside the
 /// products.
-pub(super) fn suits(pass: &Pass) -> bool {
+pub(super) fn suits(context: &BuildContext, pass: &Pass) -> bool {
+    if context.batch == 1 && pass.phases.len() > 1 {
+        // The rows of phases are not neighbours, and one sample is split by rows.
+        return false;
+    }
     let narrow = pass.phases.iter().all(|p| p.columns.count <= NARROW);
     let taps = pass.kernel[0] * pass.kernel[1];
     narrow && taps > 1 && pass.groups == 1 && pass.depth() >= 16 && pass.result[2] >= 48

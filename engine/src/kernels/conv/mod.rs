@@ -57,15 +57,15 @@ pub(crate) fn weight_gradient(
 }
 
 fn image_pass(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {
-    match gathered::suits(&pass) {
+    match gathered::suits(context, &pass) {
         true => gathered::build(context, pass, epilogue),
         false => direct::build(context, pass, epilogue),
     }
 }
 
-/// How a pass is split: by samples; one sample alone by the rows of its result, where they are whole.
+/// How a pass is split: by samples; one sample alone by the rows of its result.
 fn image_work(context: &BuildContext, pass: &Pass) -> Work {
-    match context.batch == 1 && pass.phases.len() == 1 {
+    match context.batch == 1 {
         true => Work::Pieces {
             count: pass.result[0],
             elements: pass.result[1] * pass.result[2],

@@ -1,6 +1,8 @@
 //! What a convolution from an image to an image is made of: forward, or back to the input, where a stride s
 //! makes s² phases with a part of the taps each.
 
+use std::ops::Range;
+
 use graph::ops::Conv2dSizes;
 
 use super::geometry::{Axis, Cut, Region};
@@ -112,6 +114,15 @@ impl Pass {
     /// First result channel of a group's panel.
     pub(super) fn column(&self, group: usize, panel: usize) -> usize {
         group * (self.result[2] / self.groups) + panel * self.pack.width
+    }
+
+    /// Rows of a phase that lie in some rows of the result.
+    pub(super) fn rows_of(&self, phase: &Phase, rows: &Range<usize>) -> Range<usize> {
+        let within = |row: usize| {
+            let ahead = row.saturating_sub(phase.first[0]).div_ceil(self.step[0]);
+            ahead.min(phase.rows.count)
+        };
+        within(rows.start)..within(rows.end)
     }
 
     /// Element of a sample of the result where pixel (i, j) of a phase lies.
