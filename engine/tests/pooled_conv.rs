@@ -41,7 +41,7 @@ proptest! {
 
     #[test]
     fn pooled_convolution(
-        batch in 1usize..10, image in (3usize..12, 3usize..13), c in 1usize..9, o in 1usize..20,
+        batch in 1usize..10, image in (3usize..12, 3usize..13), c in 1usize..9, o in 1usize..40,
         kernel in (1usize..6, 1usize..6), stride in (1usize..3, 1usize..3), dilation in (1usize..3, 1usize..3),
         pad in prop::array::uniform4(0usize..3), same: bool, relu: bool, bias: bool,
         pool in (1usize..4, 1usize..4), pool_stride in (1usize..4, 1usize..4), pool_dilation in (1usize..3, 1usize..3),

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use graph::Shape;
 
 use super::geometry::parts_mut;
-use super::planar;
+use super::{planar, wide};
 use crate::EngineError;
 use crate::kernels::registry::Built;
 use crate::kernels::simd::{Portable, Simd};
@@ -34,6 +34,10 @@ pub(crate) fn conv_pool(
         batch: context.batch.max(2),
         ..*context
     };
+    if wide::suits(context.isa, what) {
+        let kernel = wide::Wide::new(context.isa, what, epilogue.bias);
+        return Ok(Built::new(kernel, vec![true]));
+    }
     let built = conv::forward(&by_sample, what.conv, epilogue, shapes)?;
     let kernel = ConvPool {
         isa: context.isa,

@@ -17,6 +17,7 @@ mod patches;
 mod planar;
 mod turn;
 mod unpool;
+mod wide;
 
 pub(crate) use backward::{input_gradient, weight_gradient};
 pub(crate) use forward::{conv_pool, pooled};
@@ -26,9 +27,9 @@ pub(crate) use unpool::unpool;
 use crate::plan::PooledConv;
 
 /// Largest KW·C for which the patches of the way back are kept as rows of a few vectors.
-const WIDEST_PATCH: usize = 128;
+const WIDEST_PATCH: usize = 48;
 /// Most outputs whose lists and weights still stay in the first-level cache.
-const MOST_OUTPUTS: usize = 64;
+const MOST_OUTPUTS: usize = 32;
 
 /// Most rows of a pooling window: the way back keeps a list for each.
 const MOST_POOL_ROWS: usize = 7;

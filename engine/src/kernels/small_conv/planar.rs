@@ -227,7 +227,7 @@ unsafe fn pooled_block<S: Simd, const G: usize>(
 
 /// The largest of four, NaN if one is; and the choice: 1 + its place, or 0 where nothing goes back.
 #[inline(always)]
-unsafe fn first_maximum<S: Simd>(taps: [S; 4], relu: bool) -> (S, S) {
+pub(super) unsafe fn first_maximum<S: Simd>(taps: [S; 4], relu: bool) -> (S, S) {
     // SAFETY: no memory is touched; the instruction set is there.
     unsafe {
         let (mut most, mut choice) = (taps[0], S::splat(1.0));
