@@ -4,7 +4,7 @@
 mod common;
 
 use common::{check, numbers};
-use graph::ops::{Conv2d, Fit, Padding, UnaryKind, Window};
+use graph::ops::{Conv2d, Fit, Padding, Pool2d, PoolKind, UnaryKind, Window};
 use graph::{Binding, Symbol};
 use graticule_engine::{Engine, Parameters, Program, Request};
 use proptest::prelude::*;
@@ -114,5 +114,35 @@ proptest! {
             y = y.unary(UnaryKind::Relu).unwrap();
         }
         check(&y, batch);
+    }
+}
+
+/// One large sample: element-wise ops, pooling and joining channels are split by rows.
+#[test]
+fn one_sample_alone() {
+    let x = Symbol::input("x", [61, 40, 9]);
+    let z = Symbol::input("z", [61, 40, 9]);
+    let y = x
+        .mul(&z)
+        .unwrap()
+        .add(&parameter(&[9]))
+        .unwrap()
+        .unary(UnaryKind::Tanh)
+        .unwrap();
+    check(&y, 1);
+    check(&Symbol::concat(&[&x, &z, &x], 3).unwrap(), 1);
+    check(&Symbol::concat(&[&x, &z], 2).unwrap(), 1);
+    for (kind, size, stride) in [(PoolKind::Max, 3, 2), (PoolKind::Max, 2, 2), (PoolKind::L2, 3, 1)] {
+        let window = Window {
+            stride: [stride; 2],
+            fit: Fit::Floor,
+            ..Window::default()
+        };
+        let pool = Pool2d {
+            kind,
+            size: [size; 2],
+            window,
+        };
+        check(&Symbol::apply(pool, &[&x]).unwrap(), 1);
     }
 }

@@ -16,6 +16,7 @@ mod isa;
 mod layer_norm;
 mod local_response;
 mod locally;
+mod lone;
 mod math;
 mod matmul;
 mod max_pool;

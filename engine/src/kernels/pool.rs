@@ -86,7 +86,14 @@ pub(crate) fn forward(
     x: &Shape,
     output: &Shape,
 ) -> Result<Built, EngineError> {
-    let work = by_rows(context, output);
+    // One sample alone is split by the rows of its result.
+    let work = match (context.batch, &output[..]) {
+        (1, &[1, rows, columns, channels]) if rows > 1 => Work::Pieces {
+            count: rows,
+            elements: columns * channels,
+        },
+        _ => by_rows(context, output),
+    };
     let kernel = Forward {
         isa: context.isa,
         work,
@@ -104,21 +111,26 @@ impl Kernel for Forward {
     }
     fn run(&self, task: Task<'_>) {
         let [width, out_width] = self.geometry.widths();
+        if matches!(self.work, Work::Pieces { count, .. } if count > 1) {
+            let (x, first) = (task.input(0), task.range.start);
+            return pool_image(self.isa, &self.geometry, x, first, task.scratch, task.output);
+        }
         let images = task.input(0).chunks_exact(width * self.geometry.image[0]);
         let results = task.output.chunks_exact_mut(out_width * self.geometry.output[0]);
         for (x, y) in images.zip(results) {
-            pool_image(self.isa, &self.geometry, x, task.scratch, y);
+            pool_image(self.isa, &self.geometry, x, 0, task.scratch, y);
         }
     }
 }
 
 per_isa!(
-    fn pool_image(geometry: &Geometry, x: &[f32], row: &mut [f32], y: &mut [f32]) {
+    /// Pools rows `first…` of the result, as many as `y` holds.
+    fn pool_image(geometry: &Geometry, x: &[f32], first: usize, row: &mut [f32], y: &mut [f32]) {
         match geometry.pool.kind {
             // Comparisons by which NaN stays visible.
             PoolKind::Max => pool_with(
                 geometry,
-                x,
+                (x, first),
                 row,
                 y,
                 same,
@@ -127,15 +139,15 @@ per_isa!(
             ),
             PoolKind::Min => pool_with(
                 geometry,
-                x,
+                (x, first),
                 row,
                 y,
                 same,
                 |a, b| if b < a || b.is_nan() { b } else { a },
                 same,
             ),
-            PoolKind::Average { .. } => pool_with(geometry, x, row, y, same, |a, b| a + b, same),
-            PoolKind::L2 => pool_with(geometry, x, row, y, |v| v * v, |a, b| a + b, f32::sqrt),
+            PoolKind::Average { .. } => pool_with(geometry, (x, first), row, y, same, |a, b| a + b, same),
+            PoolKind::L2 => pool_with(geometry, (x, first), row, y, |v| v * v, |a, b| a + b, f32::sqrt),
         }
     }
 );
@@ -149,7 +161,7 @@ fn same(v: f32) -> f32 {
 #[inline(always)]
 fn pool_with(
     geometry: &Geometry,
-    x: &[f32],
+    (x, first): (&[f32], usize),
     row: &mut [f32],
     y: &mut [f32],
     take: impl Fn(f32) -> f32 + Copy,
@@ -158,7 +170,7 @@ fn pool_with(
 ) {
     let [width, out_width] = geometry.widths();
     let row = &mut row[..width];
-    for (i, y) in y.chunks_exact_mut(out_width).enumerate() {
+    for (i, y) in (first..).zip(y.chunks_exact_mut(out_width)) {
         for (u, &r) in geometry.rows.at(i).iter().enumerate() {
             let x = &x[r * width..(r + 1) * width];
             if u == 0 {

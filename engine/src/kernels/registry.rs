@@ -5,7 +5,7 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
     BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, chain, conv, dropout, elementwise,
-    gather, layer_norm, local_response, locally, matmul, max_pool, movement, norm, pad, pool, reduce,
+    gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement, norm, pad, pool, reduce,
     reference, resize, small_conv, softmax,
 };
 use crate::EngineError;
@@ -97,6 +97,9 @@ pub fn build(
     operands: &[OperandInfo],
     output: &Shape,
 ) -> Result<Built, EngineError> {
+    if let Some(built) = lone::by_rows(context, action, operands, output)? {
+        return Ok(built);
+    }
     let shapes: Vec<&Shape> = operands.iter().map(|o| &o.shape).collect();
     match action {
         Action::Graph(op) => graph_op(context, op, epilogue, &shapes, output),

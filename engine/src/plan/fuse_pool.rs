@@ -55,6 +55,9 @@ impl PooledConv {
     }
 }
 
+/// Products above which a lone sample is worth two threads.
+const LONE: usize = 1_000_000;
+
 /// The nodes around one max-pooling of a convolution.
 struct Found {
     conv: usize,
@@ -98,7 +101,8 @@ fn find(ir: &Ir, pool: usize) -> Option<Found> {
         [only] if only == pool => None,
         _ => Some(way_back(ir, conv, pool, what.relu)?),
     };
-    if !sparse_way_back(&what) {
+    // One sample alone is split by rows, which pooling behind would join again.
+    if !sparse_way_back(&what) || (what.sizes.batch == 1 && way_back.is_none() && what.sizes.macs() > LONE) {
         return None;
     }
     let what = Arc::new(PooledConv {
