@@ -7,6 +7,7 @@
 
 mod error;
 pub mod kernels;
+mod lanes;
 mod parameters;
 mod plan;
 mod program;

@@ -6,7 +6,9 @@ use std::time::Instant;
 use graph::ops::Cost;
 use graph::{Binding, Shape, Symbol};
 
+use crate::kernels::lanes::Memories;
 use crate::kernels::{BuildContext, Isa, Level, Precision, Tiles};
+use crate::lanes::{self, LaneProgram};
 use crate::plan::{InputSlot, Plan, Region, Slot, Wanted, plan};
 use crate::workers::{Memory, execute};
 use crate::{Buffer, EngineError, Layout, Parameters, Pool};
@@ -21,6 +23,7 @@ pub struct Engine {
     pool: Arc<Pool>,
     level: Level,
     precision: Precision,
+    lanes: bool,
 }
 
 impl Engine {
@@ -38,6 +41,7 @@ impl Engine {
             pool: Arc::new(Pool::new(threads)),
             level,
             precision: Precision::Highest,
+            lanes: true,
         }
     }
 
@@ -69,6 +73,12 @@ impl Engine {
     /// The instruction set and tile unit in use.
     pub fn level(&self) -> Level {
         self.level
+    }
+
+    /// The same engine, which plans tiny requests like all others and makes no lane programs of them.
+    pub fn without_lanes(mut self) -> Self {
+        self.lanes = false;
+        self
     }
 
     /// Number of worker threads, the caller's included.
@@ -139,6 +149,8 @@ impl Request {
 /// ```
 pub struct Program {
     plan: Plan,
+    /// What runs in place of the plan's steps where the request is tiny.
+    lanes: Option<LaneProgram>,
     layout: Arc<Layout>,
     engine: Engine,
     arena: Buffer,
@@ -200,8 +212,17 @@ impl Program {
             gradients: &request.gradients,
             updates: &request.updates,
         };
-        let plan = plan(&wanted, layout, binding, &context, resident)?;
+        let tiny = if engine.lanes {
+            lanes::compile(&wanted, layout, binding)?
+        } else {
+            None
+        };
+        let (lanes, plan) = match tiny {
+            Some((lanes, plan)) => (Some(lanes), plan),
+            None => (None, plan(&wanted, layout, binding, &context, resident)?),
+        };
         let mut program = Self {
+            lanes,
             arena: Buffer::new(plan.arena),
             gradients: Buffer::new(if request.gradients.is_empty() {
                 0
@@ -249,7 +270,11 @@ impl Program {
         }
         let slot = input.slot;
         if slot.elements > 0 {
-            self.arena[slot.offset..slot.offset + slot.elements].copy_from_slice(values);
+            let place = &mut self.arena[slot.offset..slot.offset + slot.elements];
+            match &self.lanes {
+                Some(lanes) => lanes.set_input(values, place),
+                None => place.copy_from_slice(values),
+            }
         }
         Ok(())
     }
@@ -279,6 +304,9 @@ impl Program {
     /// # Errors
     /// As [`Program::run`].
     pub fn profile(&mut self, parameters: &mut Parameters, key: u64) -> Result<Vec<StepInfo>, EngineError> {
+        if self.lanes.is_some() {
+            return self.timed(parameters, key);
+        }
         // Steps that run apart need values that outlive a micro-batch.
         let mut apart = match self.apart.take() {
             Some(apart) => apart,
@@ -311,7 +339,7 @@ impl Program {
     }
 
     fn timed(&mut self, parameters: &mut Parameters, key: u64) -> Result<Vec<StepInfo>, EngineError> {
-        let mut times = Vec::with_capacity(self.plan.steps.len());
+        let mut times = Vec::with_capacity(self.size().0);
         let mut last = Instant::now();
         let mut clock = |step: usize| {
             let now = Instant::now();
@@ -320,6 +348,9 @@ impl Program {
         };
         self.run_with_clock(parameters, key, Some(&mut clock))?;
         let info = |(step, seconds): (usize, f64)| {
+            if let Some(lanes) = &self.lanes {
+                return lanes.parts[step].info(seconds);
+            }
             let step = &self.plan.steps[step];
             StepInfo {
                 op: step.op,
@@ -343,6 +374,15 @@ impl Program {
             return Err(EngineError::Parameters(
                 "it was laid out for another network".into(),
             ));
+        }
+        if let Some(lanes) = &self.lanes {
+            let memories = Memories {
+                parameters: parameters.values_unchanged(),
+                gradients: &mut self.gradients,
+                arena: &mut self.arena,
+            };
+            lanes.run(self.engine.isa(), memories, clock);
+            return Ok(());
         }
         let prepared = self.prepared == Some(parameters.version());
         if !self.plan.assignments.is_empty() {
@@ -401,20 +441,28 @@ impl Program {
         (self.arena.len() + self.gradients.len() + self.workers.len()) * 4
     }
 
-    /// Number of kernel calls and of stages (stretches without a barrier).
+    /// Number of kernel calls and of stages (stretches without a barrier); a tiny request's instructions
+    /// are one stage.
     pub fn size(&self) -> (usize, usize) {
-        (self.plan.steps.len(), self.plan.stages.len())
+        match &self.lanes {
+            Some(lanes) => (lanes.parts.len(), 1),
+            None => (self.plan.steps.len(), self.plan.stages.len()),
+        }
+    }
+
+    /// Whether the request was tiny enough for a lane program: instructions for one thread, with samples
+    /// in the lanes of vectors.
+    pub fn in_lanes(&self) -> bool {
+        self.lanes.is_some()
     }
 
     /// The arithmetic of one run.
     pub fn cost(&self) -> Cost {
-        let add = |a: Cost, b: Cost| Cost {
-            macs: a.macs + b.macs,
-            flops: a.flops + b.flops,
-        };
-        self.plan
-            .steps
-            .iter()
-            .fold(Cost::default(), |sum, s| add(sum, s.arithmetic))
+        let steps = self.plan.steps.iter().map(|s| s.arithmetic);
+        let parts = self.lanes.iter().flat_map(|l| &l.parts).map(|p| p.arithmetic);
+        steps.chain(parts).fold(Cost::default(), |sum, cost| Cost {
+            macs: sum.macs + cost.macs,
+            flops: sum.flops + cost.flops,
+        })
     }
 }

@@ -162,9 +162,17 @@ fn same_as_f32(change: impl Fn(&mut [f32], &mut [f32]), tolerances: [f64; 3]) {
     for (what, y, each, weights) in layers() {
         let (mut x, mut w) = (numbers(BATCH * each, 1), numbers(weights, 2));
         change(&mut x, &mut w);
-        let plain = run(&Engine::with_isa(1, Isa::detect()), &y, &x, &w, BATCH);
+        let plain = run(
+            &Engine::with_isa(1, Isa::detect()).without_lanes(),
+            &y,
+            &x,
+            &w,
+            BATCH,
+        );
         for (precision, tolerance) in Precision::ALL.into_iter().zip(tolerances) {
-            let engine = Engine::with_isa(1, Level::AmxEmulated).with_precision(precision);
+            let engine = Engine::with_isa(1, Level::AmxEmulated)
+                .without_lanes()
+                .with_precision(precision);
             let got = run(&engine, &y, &x, &w, BATCH);
             alike(&got, &plain, tolerance, &format!("{what} at {precision}"));
         }
@@ -248,8 +256,8 @@ fn a_weight_gradient_sees_infinities_too() {
                 program.run(&mut parameters, 0).unwrap();
                 program.output(0).to_vec()
             };
-            let plain = run(&Engine::with_isa(1, Isa::detect()));
-            let engine = Engine::with_isa(1, Level::AmxEmulated);
+            let plain = run(&Engine::with_isa(1, Isa::detect()).without_lanes());
+            let engine = Engine::with_isa(1, Level::AmxEmulated).without_lanes();
             alike(&run(&engine), &plain, 1e-5, &format!("{y:?} with {bad}"));
         }
     }
@@ -259,7 +267,11 @@ fn a_weight_gradient_sees_infinities_too() {
 fn without_a_tile_unit_every_precision_is_highest() {
     let (_, y, each, weights) = layers().remove(0);
     let (x, w) = (numbers(BATCH * each, 1), numbers(weights, 2));
-    let engine = |precision| Engine::with_isa(1, Isa::detect()).with_precision(precision);
+    let engine = |precision| {
+        Engine::with_isa(1, Isa::detect())
+            .without_lanes()
+            .with_precision(precision)
+    };
     let highest = run(&engine(Precision::Highest), &y, &x, &w, BATCH);
     for precision in [Precision::High, Precision::Medium] {
         assert_eq!(engine(precision).precision_used(), Precision::Highest);

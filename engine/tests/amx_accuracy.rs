@@ -148,8 +148,12 @@ fn every_precision_is_as_exact_as_it_says() {
             .unwrap()
             .remove(0);
         let of = |engine: &Engine| error(&run(engine, &y, &operands), &exact);
-        let fma = of(&Engine::with_isa(1, Isa::detect()));
-        let tiles = Precision::ALL.map(|p| of(&Engine::with_isa(1, Level::AmxEmulated).with_precision(p)));
+        let fma = of(&Engine::with_isa(1, Isa::detect()).without_lanes());
+        let tiles = Precision::ALL.map(|p| {
+            of(&Engine::with_isa(1, Level::AmxEmulated)
+                .without_lanes()
+                .with_precision(p))
+        });
         let [highest, high, medium] = tiles;
         println!("| {name} | {fma:.1e} | {highest:.1e} | {high:.1e} | {medium:.1e} |");
         assert!(highest <= fma && fma < 2e-6, "{name}: {highest} against {fma}");
@@ -299,10 +303,14 @@ fn train_on(engine: &Engine, net: &Small) -> Vec<f32> {
 #[test]
 fn training_drifts_no_more_than_with_f32() {
     let engines = [
-        Engine::with_isa(1, Isa::detect()),
-        Engine::with_isa(1, Level::AmxEmulated),
-        Engine::with_isa(1, Level::AmxEmulated).with_precision(Precision::High),
-        Engine::with_isa(1, Level::AmxEmulated).with_precision(Precision::Medium),
+        Engine::with_isa(1, Isa::detect()).without_lanes(),
+        Engine::with_isa(1, Level::AmxEmulated).without_lanes(),
+        Engine::with_isa(1, Level::AmxEmulated)
+            .without_lanes()
+            .with_precision(Precision::High),
+        Engine::with_isa(1, Level::AmxEmulated)
+            .without_lanes()
+            .with_precision(Precision::Medium),
     ];
     let mut drifts = [0.0; 4];
     for seed in SEEDS {

@@ -57,7 +57,7 @@ fn step_names(outputs: &[Symbol], batch: usize) -> Vec<&'static str> {
         .map(|s| (format!("p{}", s.id()), s.clone()))
         .collect();
     let mut parameters = Parameters::new(&named);
-    let (engine, request) = (Engine::new(1), Request::outputs(outputs));
+    let (engine, request) = (Engine::new(1).without_lanes(), Request::outputs(outputs));
     let program = Program::compile(&engine, &request, parameters.layout(), &Binding::batch(batch));
     let steps = program.unwrap().profile(&mut parameters, 0).unwrap();
     steps.iter().map(|step| step.op).collect()
@@ -191,8 +191,13 @@ fn numbers_that_are_none_stay_visible() {
     let mut parameters = Parameters::new(&[("p".into(), p.clone())]);
     parameters.set("p", &[1.0, 1.0, 1.0]).unwrap();
     let request = Request::outputs(std::slice::from_ref(&y));
-    let mut program =
-        Program::compile(&Engine::new(1), &request, parameters.layout(), &Binding::batch(1)).unwrap();
+    let mut program = Program::compile(
+        &Engine::new(1).without_lanes(),
+        &request,
+        parameters.layout(),
+        &Binding::batch(1),
+    )
+    .unwrap();
     program
         .set_input("x", &[f32::NAN, f32::INFINITY, f32::NEG_INFINITY])
         .unwrap();
@@ -269,7 +274,7 @@ fn regression(
         gradients: vec![(w.clone(), gradient.clone())],
         updates: vec![],
     };
-    let (engine, batch) = (Engine::new(threads), labels.len());
+    let (engine, batch) = (Engine::new(threads).without_lanes(), labels.len());
     let mut program =
         Program::compile(&engine, &request, parameters.layout(), &Binding::batch(batch)).unwrap();
     program.set_input("x", &xs).unwrap();

@@ -165,7 +165,7 @@ fn run(
         gradients: vec![],
         updates: lowered.updates,
     };
-    let engine = Engine::new(threads);
+    let engine = Engine::new(threads).without_lanes();
     let mut program =
         Program::compile(&engine, &request, parameters.layout(), &Binding::batch(batch)).unwrap();
     program.set_input("x", x).unwrap();

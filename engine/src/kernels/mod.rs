@@ -13,6 +13,7 @@ mod dropout;
 mod elementwise;
 mod gather;
 mod isa;
+pub(crate) mod lanes;
 mod layer_norm;
 mod local_response;
 mod locally;

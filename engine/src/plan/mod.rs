@@ -81,6 +81,7 @@ pub(crate) struct InputSlot {
 }
 
 /// Everything that a program runs from.
+#[derive(Default)]
 pub(crate) struct Plan {
     pub steps: Vec<Step>,
     pub stages: Vec<Stage>,

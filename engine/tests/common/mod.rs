@@ -21,6 +21,7 @@ pub fn numbers(count: usize, seed: u64) -> Vec<f32> {
 struct Run {
     outputs: Vec<Vec<f32>>,
     gradients: Vec<f32>,
+    in_lanes: bool,
 }
 
 fn run(engine: &Engine, request: &Request, leaves: &[(Symbol, Vec<f32>)], batch: usize) -> Run {
@@ -48,6 +49,7 @@ fn run(engine: &Engine, request: &Request, leaves: &[(Symbol, Vec<f32>)], batch:
     Run {
         outputs,
         gradients: program.gradients().to_vec(),
+        in_lanes: program.in_lanes(),
     }
 }
 
@@ -56,14 +58,20 @@ pub type Subject = (Level, Precision, f64);
 
 /// Checks `output` and the gradient of a weighted sum of it with respect to every parameter and
 /// input, for all instruction sets (within `tolerance`) and for 1, 2 and 3 threads (same bits).
-/// `fill` gives a leaf's numbers; by default they are random in (−1, 1).
+/// `fill` gives a leaf's numbers; by default they are random in (−1, 1). Whether the graph was tiny enough
+/// for a lane program; if so it was checked both ways.
 #[allow(dead_code)]
-pub fn check_with(output: &Symbol, batch: usize, tolerance: f64, fill: impl Fn(&Symbol, usize) -> Vec<f32>) {
+pub fn check_with(
+    output: &Symbol,
+    batch: usize,
+    tolerance: f64,
+    fill: impl Fn(&Symbol, usize) -> Vec<f32>,
+) -> bool {
     let vectors = Isa::available().into_iter().map(Level::Vectors);
     let subjects: Vec<Subject> = vectors
         .map(|level| (level, Precision::Highest, tolerance))
         .collect();
-    check_on(&subjects, output, batch, fill);
+    check_on(&subjects, output, batch, fill)
 }
 
 /// [`check_with`] on random numbers at every precision, with the emulated tile unit and with the
@@ -93,7 +101,7 @@ pub fn check_on(
     output: &Symbol,
     batch: usize,
     fill: impl Fn(&Symbol, usize) -> Vec<f32>,
-) {
+) -> bool {
     let nodes = topological(std::slice::from_ref(output));
     let shapes = Binding::batch(batch).shapes(&nodes).unwrap();
     let is_leaf = |s: &&Symbol| s.as_parameter().is_some() || s.as_input().is_some();
@@ -133,9 +141,17 @@ pub fn check_on(
     };
     let given: Vec<(&Symbol, ArrayD<f64>)> = leaves.iter().map(|(s, v)| (s, array(s, v))).collect();
     let exact = evaluate(&outputs, &given, batch).unwrap();
-    for &(level, precision, tolerance) in subjects {
-        let engine = |threads| Engine::with_isa(threads, level).with_precision(precision);
-        let isa = format!("{level} {precision}");
+    let tiny = run(&Engine::new(1), &request, &leaves, batch).in_lanes;
+    // What is tiny enough for a lane program must also run by the ordinary plan.
+    for (&(level, precision, tolerance), lanes) in subjects.iter().flat_map(|s| [(s, false), (s, true)]) {
+        if lanes && !(tiny && matches!(level, Level::Vectors(_))) {
+            continue;
+        }
+        let engine = |threads| {
+            let engine = Engine::with_isa(threads, level).with_precision(precision);
+            if lanes { engine } else { engine.without_lanes() }
+        };
+        let isa = format!("{level} {precision}{}", if lanes { " in lanes" } else { "" });
         let first = run(&engine(1), &request, &leaves, batch);
         for threads in [2, 3] {
             let other = run(&engine(threads), &request, &leaves, batch);
@@ -175,12 +191,13 @@ pub fn check_on(
             at += elements.next_multiple_of(16);
         }
     }
+    tiny
 }
 
 /// [`check_with`] on random numbers.
 #[allow(dead_code)]
-pub fn check(output: &Symbol, batch: usize) {
-    check_with(output, batch, 2e-5, |s, count| numbers(count, s.id()));
+pub fn check(output: &Symbol, batch: usize) -> bool {
+    check_with(output, batch, 2e-5, |s, count| numbers(count, s.id()))
 }
 
 fn close(got: &[f32], want: &ArrayD<f64>, tolerance: f64, what: &str) {
