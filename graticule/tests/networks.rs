@@ -5,13 +5,17 @@
 
 use std::path::Path;
 
-use graticule::graph::{Mode, lower};
+use graticule::graph::{Mode, differentiate, lower};
 use graticule::prelude::*;
 use graticule::zoo;
 use serde_json::Value;
 
+/// What a gradient's projection may be off, as a share of the gradient's length. It has room for a few
+/// numbers that 32 bits put on the other side of 0, or of their neighbour in a pooling, than 64 bits.
+const GRADIENT: f64 = 2e-3;
+
 /// `count` numbers in [−0.5, 0.5) that depend on the name alone, as `tests/golden/networks.py` has them.
-fn mixed(name: &str, count: usize) -> impl Iterator<Item = f64> {
+fn mixed(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
     let seed = name.bytes().fold(2_166_136_261u32, |seed, byte| {
         (seed ^ u32::from(byte)).wrapping_mul(16_777_619)
     });
@@ -36,8 +40,8 @@ fn value(name: &str, shape: &[usize]) -> Vec<f32> {
     mixed(name, count).map(|v| (v * scale + shift) as f32).collect()
 }
 
-/// What the network answers to one image.
-fn answer(name: &str, input: &[usize]) -> Vec<f32> {
+/// What the network answers to one image, and the gradients of Σ answer·upstream by the parameters.
+fn answer(name: &str, input: &[usize], with_gradients: bool) -> (Vec<f32>, Vec<(String, Vec<f32>)>) {
     let model = zoo::build(name, input, 3).unwrap();
     let named: Vec<_> = model
         .parameters()
@@ -48,7 +52,16 @@ fn answer(name: &str, input: &[usize]) -> Vec<f32> {
     for (name, symbol) in &named {
         parameters.set(name, &value(name, symbol.shape())).unwrap();
     }
-    let outputs = lower(model.outputs(), Mode::Infer).unwrap().outputs;
+    let mut outputs = lower(model.outputs(), Mode::Infer).unwrap().outputs;
+    let mut trained = model.parameters().to_vec();
+    trained.retain(|p| with_gradients && p.trainable());
+    let upstream: Vec<f32> = mixed("upstream", outputs[0].shape().elements())
+        .map(|v| v as f32)
+        .collect();
+    let upstream = Symbol::constants(upstream, outputs[0].shape().clone());
+    let loss = outputs[0].mul(&upstream).unwrap().sum().unwrap();
+    let by: Vec<Symbol> = trained.iter().map(|p| p.symbol.clone()).collect();
+    outputs.extend(differentiate(&loss, &by).unwrap());
     let request = Request::outputs(&outputs);
     let binding = Binding::batch(1);
     let mut program = Program::compile(&Engine::new(2), &request, parameters.layout(), &binding).unwrap();
@@ -57,21 +70,46 @@ fn answer(name: &str, input: &[usize]) -> Vec<f32> {
         .collect();
     program.set_input("input", &image).unwrap();
     program.run(&mut parameters, 0).unwrap();
-    program.output(0).to_vec()
+    let gradients = trained.iter().enumerate();
+    let gradients = gradients.map(|(k, p)| (p.name.clone(), program.output(k + 1).to_vec()));
+    (program.output(0).to_vec(), gradients.collect())
+}
+
+/// Each gradient's projection on numbers made of its name is PyTorch's, but for a part of its length.
+fn compare_gradients(network: &str, found: &[(String, Vec<f32>)], expected: &[Value]) {
+    assert_eq!(found.len(), expected.len(), "{network}");
+    let lengths = found
+        .iter()
+        .map(|(_, g)| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt());
+    for (((name, gradient), length), expected) in found.iter().zip(lengths).zip(expected) {
+        let along = mixed(&format!("{name} gradient"), gradient.len());
+        let projection: f64 = gradient.iter().zip(along).map(|(g, v)| f64::from(*g) * v).sum();
+        let error = (projection - expected.as_f64().unwrap()).abs();
+        let scale = length.max(1e-12);
+        assert!(
+            error <= GRADIENT * scale,
+            "{network}, {name}: {projection} for {expected}, length {length}"
+        );
+    }
 }
 
 #[test]
 fn famous_networks_answer_as_pytorch_does() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/networks.json");
     let golden: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
-    let mut checked = 0;
+    let (mut checked, mut with_gradients) = (0, 0);
     for network in &golden {
         let (name, expected) = (network["name"].as_str().unwrap(), &network["answer"]);
         let Some(values) = expected["values"].as_array() else {
             continue;
         };
         let input: Vec<usize> = serde_json::from_value(expected["input"].clone()).unwrap();
-        let found = answer(name, &input);
+        let projections = expected["gradients"].as_array();
+        let (found, gradients) = answer(name, &input, projections.is_some());
+        if let Some(projections) = projections {
+            compare_gradients(name, &gradients, projections);
+            with_gradients += 1;
+        }
         assert_eq!(found.len(), values.len(), "{name}");
         let largest = values
             .iter()
@@ -86,5 +124,8 @@ fn famous_networks_answer_as_pytorch_does() {
         }
         checked += 1;
     }
-    assert!(checked >= 8, "{checked} networks were compared");
+    assert!(
+        checked >= 20 && with_gradients >= 10,
+        "{checked} networks were compared, {with_gradients} with gradients"
+    );
 }

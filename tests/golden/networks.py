@@ -20,6 +20,12 @@ import torchvision.models as tv
 
 FILE = Path(__file__).parent / "networks.json"
 WANTED = sys.argv[1:]
+# Networks whose gradients are compared too: none has a dense layer behind a flattened image, or a number so
+# near to a kink of max(0, x) that 32 bits put it on the other side.
+WITH_GRADIENTS = [
+    *("resnet18", "resnext50", "se-resnet50", "resnet20", "resnet20-b", "googlenet", "densenet121"),
+    *("mobilenetv2", "efficientnet-b0", "efficientnet-lite0", "xception", "vit-b16", "capsnet-small", "unet"),
+]
 KNOWN = {n["name"]: n for n in json.loads(FILE.read_text())} if WANTED else {}
 
 
@@ -97,6 +103,21 @@ def weighted(model):
     return dict.fromkeys(n.rpartition(".")[0] for n in model.state_dict())
 
 
+def short(numbers):
+    return [float(f"{n:.7g}") for n in numbers]
+
+
+def projections(model, layers):
+    """Of each parameter's gradient, in Graticule's layout, on numbers made of its name."""
+    layers = layers and dict(zip(weighted(model), layers))
+    for name, parameter in sorted(model.named_parameters(), key=getattr(model, "order", lambda named: 0)):
+        layer, _, role = name.rpartition(".")
+        name = f"{layers[layer]}.{role}" if layers else name
+        g = parameter.grad
+        ours = {4: lambda: g.permute(2, 3, 1, 0), 2: lambda: g.T}.get(g.dim(), lambda: g)()
+        yield (ours.reshape(-1).numpy() * mixed(name + " gradient", g.numel())).sum()
+
+
 def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}, small=None, layers=None):
     """The counts of `make(outputs)`, and the answers of `make(3)` (or `small(3)`) to an image of shape `answer`;
     `layers` are Graticule's names where the other side has its own."""
@@ -118,11 +139,14 @@ def entry(name, make, shape=(224, 224, 3), outputs=1000, answer=None, flat={}, s
         model = (small or make)(3).double().eval()
         fill(model, flat, layers and dict(zip(weighted(model), layers)))
         image = torch.from_numpy(2 * mixed("input", math.prod(answer)).reshape(1, *answer))
-        with torch.no_grad():
-            y = model(image.permute(0, 3, 1, 2))
+        y = model(image.permute(0, 3, 1, 2))
         if y.dim() == 4:
             y = y.permute(0, 2, 3, 1)
-        found["answer"] = {"input": list(answer), "values": [float(f"{v:.7g}") for v in y.flatten().tolist()]}
+        found["answer"] = {"input": list(answer), "values": short(y.flatten().tolist())}
+        if name in WITH_GRADIENTS:
+            upstream = torch.from_numpy(mixed("upstream", y.numel())).reshape(y.shape)
+            (y * upstream).sum().backward()
+            found["answer"]["gradients"] = short(projections(model, layers))
     print(name, found["trainable"], found["macs"], found.get("answer", {}).get("values", "")[:3], flush=True)
     return found
 
@@ -140,6 +164,13 @@ class UNet(nn.Module):
         self.up = nn.ModuleList([nn.ConvTranspose2d(2 * w, w, 2, 2) for w in reversed(widths)])
         self.dec = nn.ModuleList([twice(2 * w, w) for w in reversed(widths)])
         self.out = nn.Conv2d(widths[0], outputs, 1)
+
+    @staticmethod
+    def order(named):
+        """Graticule's: as they are run."""
+        part, level = named[0].split(".")[:2]
+        first = {"enc": 0, "mid": 1, "up": 2, "dec": 3, "out": 99}[part]
+        return first + 2 * int(level) if part in ("up", "dec") else first
 
     def forward(self, x):
         levels = []
