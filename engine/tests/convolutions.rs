@@ -48,6 +48,7 @@ proptest! {
     ) {
         prop_assume!(h + 2 * padding >= kernel && w + 2 * padding >= kernel);
         check_conv([h, w, c], kernel, o, conv(stride, 1, padding, 1), batch);
+        check_conv([h, w, c], kernel, o, conv(stride, 1, padding, 1), batch + 12);
     }
 
     /// A filter for each channel.
@@ -84,6 +85,7 @@ proptest! {
 #[test]
 fn many_weights_on_few_pixels() {
     check_conv([3, 3, 128], 3, 144, conv(1, 1, 1, 1), 9);
+    check_conv([3, 3, 128], 3, 144, conv(2, 1, 1, 1), 7);
 }
 
 /// One sample alone is split by its rows.

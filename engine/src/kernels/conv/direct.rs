@@ -11,8 +11,12 @@ use crate::plan::Epilogue;
 
 /// Bytes of the source that are read for all panels of outputs before the next.
 const BLOCK: usize = 256 * 1024;
-/// Lines shorter than this are taken down the columns where that makes longer ones.
-const SHORT: usize = 8;
+/// The same for small images.
+const SMALL_BLOCK: usize = 1024 * 1024;
+/// Lines shorter than this are taken down the columns, or across samples, where that makes longer ones.
+const SHORT: usize = 9;
+/// Samples in a line across them: their distance may be a power of two, and more lines would share cache sets.
+const ACROSS: usize = 16;
 
 struct Direct {
     isa: Isa,
@@ -75,7 +79,7 @@ impl Kernel for Direct {
                 }
             }
             _ => {
-                let together = (BLOCK / (sample * 4).max(1)).max(1);
+                let together = (SMALL_BLOCK / (sample * 4).max(1)).max(1);
                 for first in (0..range.len()).step_by(together) {
                     self.block(&mut call, first..(first + together).min(range.len()), 0..rows);
                 }
@@ -105,8 +109,8 @@ impl Direct {
                     let rows = self.pass.rows_of(phase, &rows);
                     for region in &phase.regions {
                         let within = region.rows.start.max(rows.start)..region.rows.end.min(rows.end);
-                        for n in samples.clone().filter(|_| !within.is_empty()) {
-                            self.region(call, (group, panel), (phase, region), n, within.clone());
+                        if !within.is_empty() {
+                            self.region(call, (group, panel), (phase, region), samples.clone(), within);
                         }
                     }
                 }
@@ -114,65 +118,91 @@ impl Direct {
         }
     }
 
-    /// One panel of outputs of the pixels of a region, line by line.
+    /// One panel of outputs of the pixels of a region, line by line: along rows, down columns, or across
+    /// samples, whichever makes the longest lines.
     fn region(
         &self,
         call: &mut Call,
         (group, panel): (usize, usize),
         (phase, region): (&Phase, &Region),
-        sample: usize,
+        samples: Range<usize>,
         rows: Range<usize>,
     ) {
         let pass = &self.pass;
-        let ([_, width, channels], [source, result]) = (pass.source, pass.elements());
+        let ([_, width, channels], across) = (pass.source, pass.elements());
         let down = [
             phase.rows.step * width * channels,
             pass.step[0] * pass.result[1] * pass.result[2],
         ];
         let along = [phase.columns.step * channels, pass.step[1] * pass.result[2]];
         let (high, wide) = (rows.len(), region.columns.len());
-        // Lines that follow one another without a gap are one line.
-        let joined = down == along.map(|step| step * wide);
-        let (lines, length, next_line, next) = if joined {
-            (1, high * wide, down, along)
-        } else if wide < SHORT && high > wide {
-            (wide, high, along, down)
-        } else {
-            (high, wide, down, along)
-        };
         let from = (rows.start * down[0] + region.columns.start * along[0]) as isize + region.origin;
-        let from = sample * source + (from + (group * pass.depth()) as isize) as usize;
+        let from = (from + (group * pass.depth()) as isize) as usize;
         let column = pass.column(group, panel);
-        let to =
-            sample * result + pass.place(phase, rows.start, region.columns.start) + column - call.skipped;
+        let to = pass.place(phase, rows.start, region.columns.start) + column - call.skipped;
+        let place = |n: usize, i: usize, j: usize| {
+            let at = |k: usize| n * across[k] + i * down[k] + j * along[k];
+            [from + at(0), to + at(1)]
+        };
+        let mut line = |[from, to]: [usize; 2], length: usize, next: [usize; 2]| {
+            self.line(call, (group, panel), region, ([from, to], length, next));
+        };
+        if samples.len() > wide.max(high) && wide < SHORT {
+            for n in samples.clone().step_by(ACROSS) {
+                let length = ACROSS.min(samples.end - n);
+                let pixels = (0..high).flat_map(|i| (0..wide).map(move |j| (i, j)));
+                pixels.for_each(|(i, j)| line(place(n, i, j), length, across));
+            }
+            return;
+        }
+        for n in samples {
+            // Lines that follow one another without a gap are one line.
+            if down == along.map(|step| step * wide) {
+                line(place(n, 0, 0), high * wide, along);
+            } else if wide < SHORT && high > wide {
+                (0..wide).for_each(|j| line(place(n, 0, j), high, down));
+            } else {
+                (0..high).for_each(|i| line(place(n, i, 0), wide, along));
+            }
+        }
+    }
+
+    /// One panel of outputs of a line of pixels: where it begins in source and result, how many, and from one
+    /// to the next.
+    fn line(
+        &self,
+        call: &mut Call,
+        (group, panel): (usize, usize),
+        region: &Region,
+        ([from, to], length, next): ([usize; 2], usize, [usize; 2]),
+    ) {
+        let pass = &self.pass;
+        let column = pass.column(group, panel);
+        let x = Operands {
+            // A region without taps may lie behind the source.
+            a: call.x.get(from..).unwrap_or_default(),
+            a_row: next[0],
+            a_column: 1,
+            starts: &region.starts,
+            depth: region.depth,
+            b: pass.pack.panel(call.packed, group, panel),
+            b_row: pass.pack.width,
+            bias: call.bias.map(|b| &b[column..]),
+            residual: call.residual.map(|r| &r[to + call.skipped..]),
+        };
         let finish = Finish {
             accumulate: false,
             relu: self.epilogue.relu,
         };
-        for line in 0..lines {
-            let to = to + line * next_line[1];
-            let x = Operands {
-                // A region without taps may lie behind the source.
-                a: call.x.get(from + line * next_line[0]..).unwrap_or_default(),
-                a_row: next[0],
-                a_column: 1,
-                starts: &region.starts,
-                depth: region.depth,
-                b: pass.pack.panel(call.packed, group, panel),
-                b_row: pass.pack.width,
-                bias: call.bias.map(|b| &b[column..]),
-                residual: call.residual.map(|r| &r[to + call.skipped..]),
-            };
-            let columns = pass.pack.columns_of(panel);
-            brgemm(
-                self.isa,
-                length,
-                columns,
-                &x,
-                &mut call.output[to..],
-                next[1],
-                finish,
-            );
-        }
+        let columns = pass.pack.columns_of(panel);
+        brgemm(
+            self.isa,
+            length,
+            columns,
+            &x,
+            &mut call.output[to..],
+            next[1],
+            finish,
+        );
     }
 }

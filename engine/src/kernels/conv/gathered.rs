@@ -14,6 +14,8 @@ const ROWS: usize = 112;
 const COLUMNS: usize = 2048;
 /// Images with more columns than this have lines that are long enough as they are.
 const NARROW: usize = 8;
+/// With so many samples a line can run across them, and taps outside the image cost nothing.
+const MANY: usize = 12;
 /// Filling between its rows, so that they do not share cache sets.
 const GAP: usize = 16;
 
@@ -36,8 +38,8 @@ type Tap = [isize; 2];
 /// Whether gathering pays: short lines would leave registers empty, and the copies are small beside the
 /// products.
 pub(super) fn suits(context: &BuildContext, pass: &Pass) -> bool {
-    if context.batch == 1 && pass.phases.len() > 1 {
-        // The rows of phases are not neighbours, and one sample is split by rows.
+    // The rows of phases are not neighbours, and one sample is split by rows. Many samples make long lines.
+    if (context.batch == 1 && pass.phases.len() > 1) || context.batch >= MANY {
         return false;
     }
     let narrow = pass.phases.iter().all(|p| p.columns.count <= NARROW);

@@ -17,6 +17,9 @@ const PARTIALS: usize = 4 << 20;
 const FEW: usize = 4;
 /// Elements of a piece, about.
 const PIECE: usize = 32 * 1024;
+/// Images with more pixels, or batches with fewer samples, are gathered.
+const MOST_ACROSS: usize = 64;
+const LEAST_ACROSS: usize = 8;
 /// Filling between gathered rows, so that they do not share cache sets.
 const GAP: usize = 16;
 
@@ -66,6 +69,13 @@ impl Kernel for SplitWeights {
     fn run(&self, task: Task<'_>) {
         let s = &self.sizes;
         let (x, g) = (task.input(0), task.input(1));
+        if s.window.output[0] * s.window.output[1] <= MOST_ACROSS && s.batch >= LEAST_ACROSS {
+            let pieces = task.output.chunks_exact_mut(self.channels * s.outputs);
+            return task
+                .range
+                .zip(pieces)
+                .for_each(|(piece, dw)| self.across(x, g, piece, dw));
+        }
         let pixels = s.batch * s.window.output[0] * s.window.output[1];
         for first in (0..pixels).step_by(PIXELS) {
             let block = first..(first + PIXELS).min(pixels);
@@ -103,14 +113,63 @@ impl Kernel for SplitWeights {
 }
 
 impl SplitWeights {
+    /// The tap of a piece as its distance in the source, and its first channel.
+    fn tap(&self, piece: usize) -> ([isize; 2], usize) {
+        let blocks = self.sizes.channels / self.channels;
+        let (tap, channel) = (piece / blocks, piece % blocks * self.channels);
+        let columns = self.sizes.window.kernel[1];
+        (
+            [self.down.taps[tap / columns].1, self.along.taps[tap % columns].1],
+            channel,
+        )
+    }
+
+    /// A piece of few pixels and many samples: each pixel that its tap meets inside the image is one product,
+    /// whose sum runs over samples.
+    fn across(&self, x: &[f32], g: &[f32], piece: usize, dw: &mut [f32]) {
+        let s = &self.sizes;
+        let ([h, width], [high, wide]) = (s.window.image, s.window.output);
+        let ([dy, dx], channel) = self.tap(piece);
+        let mut starts = [Start::default(); MOST_ACROSS];
+        let mut count = 0;
+        for (i, j) in (0..high).flat_map(|i| (0..wide).map(move |j| (i, j))) {
+            let r = (i * self.down.step) as isize + dy;
+            let c = (j * self.along.step) as isize + dx;
+            if (0..h as isize).contains(&r) && (0..width as isize).contains(&c) {
+                starts[count] = Start {
+                    a: (r as usize * width + c as usize) * s.channels,
+                    b: (i * wide + j) * s.outputs,
+                };
+                count += 1;
+            }
+        }
+        let operands = Operands {
+            a: &x[channel..],
+            a_row: 1,
+            a_column: h * width * s.channels,
+            starts: &starts[..count],
+            depth: s.batch,
+            b: g,
+            b_row: high * wide * s.outputs,
+            bias: None,
+            residual: None,
+        };
+        brgemm(
+            self.isa,
+            self.channels,
+            s.outputs,
+            &operands,
+            dw,
+            s.outputs,
+            Finish::default(),
+        );
+    }
+
     /// Lays the channels of a piece that each pixel of the block meets, one pixel a row; zeros outside the image.
     fn gather(&self, x: &[f32], block: &Range<usize>, piece: usize, matrix: &mut [f32]) {
         let s = &self.sizes;
         let ([h, width], [high, wide]) = (s.window.image, s.window.output);
-        let blocks = s.channels / self.channels;
-        let (tap, channel) = (piece / blocks, piece % blocks * self.channels);
-        let dy = self.down.taps[tap / s.window.kernel[1]].1;
-        let dx = self.along.taps[tap % s.window.kernel[1]].1;
+        let ([dy, dx], channel) = self.tap(piece);
         for (pixel, row) in block.clone().zip(matrix.chunks_exact_mut(self.channels + GAP)) {
             let (n, i, j) = (pixel / wide / high, pixel / wide % high, pixel % wide);
             let r = (i * self.down.step) as isize + dy;
