@@ -9,7 +9,7 @@ use graph::{Binding, Shape, Symbol};
 use crate::kernels::lanes::Memories;
 use crate::kernels::{BuildContext, Isa, Level, Precision, Tiles};
 use crate::lanes::{self, LaneProgram};
-use crate::plan::{InputSlot, Plan, Region, Slot, Wanted, plan};
+use crate::plan::{Plan, Region, Slot, Wanted, plan};
 use crate::workers::{Memory, execute};
 use crate::{Buffer, EngineError, Layout, Parameters, Pool};
 
@@ -258,12 +258,23 @@ impl Program {
     /// # Errors
     /// [`EngineError::Unknown`], [`EngineError::InputSize`].
     pub fn set_input(&mut self, name: &str, values: &[f32]) -> Result<(), EngineError> {
-        let input = self.find_input(name)?;
-        if values.len() != input.shape.elements() {
-            let (name, shape) = (name.to_string(), input.shape.to_string());
+        self.set_input_at(self.input_index(name)?, values)
+    }
+
+    /// As [`Program::set_input`], for an input that was looked up before.
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`], [`EngineError::InputSize`].
+    pub fn set_input_at(&mut self, index: usize, values: &[f32]) -> Result<(), EngineError> {
+        let Some(input) = self.plan.inputs.get(index) else {
+            return Err(self.unknown_input(&format!("number {index}")));
+        };
+        let expected = input.shape.elements();
+        if values.len() != expected {
+            let (name, shape) = (input.name.clone(), input.shape.to_string());
             return Err(EngineError::InputSize {
                 name,
-                expected: input.shape.elements(),
+                expected,
                 found: values.len(),
                 shape,
             });
@@ -279,15 +290,22 @@ impl Program {
         Ok(())
     }
 
-    fn find_input(&self, name: &str) -> Result<&InputSlot, EngineError> {
-        self.plan.inputs.iter().find(|i| i.name == name).ok_or_else(|| {
-            let known: Vec<&str> = self.plan.inputs.iter().map(|i| i.name.as_str()).collect();
-            EngineError::Unknown {
-                what: "input",
-                name: name.into(),
-                known: known.join(", "),
-            }
-        })
+    /// The place of an input among [`Program::inputs`], for [`Program::set_input_at`].
+    ///
+    /// # Errors
+    /// [`EngineError::Unknown`] with the names there are.
+    pub fn input_index(&self, name: &str) -> Result<usize, EngineError> {
+        let found = self.plan.inputs.iter().position(|i| i.name == name);
+        found.ok_or_else(|| self.unknown_input(name))
+    }
+
+    fn unknown_input(&self, name: &str) -> EngineError {
+        let known: Vec<&str> = self.plan.inputs.iter().map(|i| i.name.as_str()).collect();
+        EngineError::Unknown {
+            what: "input",
+            name: name.into(),
+            known: known.join(", "),
+        }
     }
 
     /// Runs all steps. `key` selects the random numbers of this run (dropout).

@@ -3,8 +3,6 @@
 mod profile;
 mod update;
 
-use std::collections::HashMap;
-
 use data::{Batch, TargetKind};
 use engine::{Buffer, Program, Request};
 use graph::{Binding, Mode, Symbol, differentiate, lower};
@@ -27,11 +25,23 @@ pub struct Trainer {
     request: Request,
     /// Each layer's outputs in the training graph, for the debugging report.
     layers: Vec<(String, Symbol)>,
-    programs: HashMap<usize, Program>,
+    /// One for each size of batch that there was.
+    programs: Vec<Ready>,
+    /// Which of them the last batch ran on.
+    current: usize,
     update: Update,
     pub(crate) scheduler: Scheduler,
     pub(crate) step: u64,
     steps_per_epoch: u64,
+}
+
+/// A program for batches of one size.
+struct Ready {
+    size: usize,
+    program: Program,
+    /// Which of the program's inputs take the batch's inputs and targets.
+    input: usize,
+    target: usize,
 }
 
 /// What one step found.
@@ -91,13 +101,13 @@ impl Trainer {
         let update = Update::new(network.engine(), settings.optimizer, settings.clipping, layout);
         let scheduler = Scheduler::new(settings.learning_rate, settings.schedule.clone());
         let steps_per_epoch = steps_per_epoch as u64;
-        let programs = HashMap::new();
         Ok(Self {
             network,
             settings,
             request,
             layers,
-            programs,
+            programs: vec![],
+            current: 0,
             update,
             scheduler,
             step: 0,
@@ -131,7 +141,8 @@ impl Trainer {
 
     /// The outputs (logits) of the last step on a batch of this size.
     pub fn last_output(&self, size: usize) -> Option<&[f32]> {
-        self.programs.get(&size).map(|p| p.output(1))
+        let ready = self.programs.iter().find(|ready| ready.size == size)?;
+        Some(ready.program.output(1))
     }
 
     /// One step at the scheduled learning rate.
@@ -163,7 +174,7 @@ impl Trainer {
         if !loss.is_finite() {
             return Err(self.not_finite(batch, epoch, loss));
         }
-        let gradient_norm = self.update(batch.size, learning_rate)?;
+        let gradient_norm = self.update(learning_rate)?;
         if gradient_norm.is_some_and(|n| !n.is_finite()) {
             return Err(self.not_finite(batch, epoch, loss));
         }
@@ -177,44 +188,50 @@ impl Trainer {
 
     fn forward_backward(&mut self, batch: &Batch, key: u64) -> Result<f32, TrainError> {
         self.prepare(batch)?;
-        let Some(program) = self.programs.get_mut(&batch.size) else {
-            unreachable!("prepared above")
-        };
-        program.run(self.network.parameters_mut(), key)?;
+        let parameters = self.network.parameters_mut();
+        let program = &mut self.programs[self.current].program;
+        program.run(parameters, key)?;
         Ok(program.output(0)[0])
     }
 
-    /// A program for batches of this size with the batch in it.
+    /// Makes the program for batches of this size the current one, with the batch in it.
     fn prepare(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        let input = self
-            .network
-            .model()
-            .input()
-            .as_input()
-            .map(|i| i.name.clone())
-            .unwrap_or_default();
-        if !self.programs.contains_key(&batch.size) {
-            let layout = self.network.parameters().layout().clone();
-            let binding = Binding::batch(batch.size);
-            let program = Program::compile(self.network.engine(), &self.request, &layout, &binding)?;
-            self.programs.insert(batch.size, program);
+        if self.programs.get(self.current).is_none_or(|r| r.size != batch.size) {
+            self.current = self.ready(batch.size)?;
         }
-        let Some(program) = self.programs.get_mut(&batch.size) else {
-            unreachable!("inserted above")
-        };
-        program.set_input(&input, &batch.inputs)?;
-        program.set_input(TARGET, &batch.targets)?;
+        let ready = &mut self.programs[self.current];
+        ready.program.set_input_at(ready.input, &batch.inputs)?;
+        ready.program.set_input_at(ready.target, &batch.targets)?;
         Ok(())
     }
 
+    /// Which program takes batches of this size; it is compiled when the first one comes.
+    fn ready(&mut self, size: usize) -> Result<usize, TrainError> {
+        if let Some(index) = self.programs.iter().position(|ready| ready.size == size) {
+            return Ok(index);
+        }
+        let layout = self.network.parameters().layout().clone();
+        let program = Program::compile(
+            self.network.engine(),
+            &self.request,
+            &layout,
+            &Binding::batch(size),
+        )?;
+        let name = self.network.model().input().as_input().map_or("", |i| &i.name);
+        self.programs.push(Ready {
+            size,
+            input: program.input_index(name)?,
+            target: program.input_index(TARGET)?,
+            program,
+        });
+        Ok(self.programs.len() - 1)
+    }
+
     /// Moves the parameters along the gradients of the last run; the gradients' norm if it was needed.
-    fn update(&mut self, size: usize, learning_rate: f64) -> Result<Option<f64>, TrainError> {
-        let Some(program) = self.programs.get(&size) else {
-            return Ok(None);
-        };
+    fn update(&mut self, learning_rate: f64) -> Result<Option<f64>, TrainError> {
         let values = self.network.parameters_mut().values_mut();
-        self.update
-            .apply(self.step + 1, learning_rate, values, program.gradients())
+        let gradients = self.programs[self.current].program.gradients();
+        self.update.apply(self.step + 1, learning_rate, values, gradients)
     }
 
     /// The loss of a batch and its gradients' size, layer by layer, without an update (row S23).
@@ -226,10 +243,7 @@ impl Trainer {
         self.forward_backward(batch, 0)?;
         // Looking must not change running statistics.
         self.network.parameters_mut().values_mut().copy_from_slice(&state);
-        let gradients = self
-            .programs
-            .get(&batch.size)
-            .map_or(vec![], |p| p.gradients().to_vec());
+        let gradients = self.programs[self.current].program.gradients().to_vec();
         let report = self.look(batch, &gradients)?;
         self.network.parameters_mut().values_mut().copy_from_slice(&state);
         Ok(report)

@@ -80,10 +80,14 @@ impl LaneProgram {
 
     /// Writes the numbers of an input, row-major, into its lanes.
     pub(crate) fn set_input(&self, values: &[f32], lanes: &mut [f32]) {
-        let features = values.len() / self.samples;
-        for (f, row) in lanes.chunks_exact_mut(self.batch.row()).enumerate() {
-            let numbers = values.iter().skip(f).step_by(features);
-            row.iter_mut().zip(numbers).for_each(|(to, &from)| *to = from);
+        let (features, row) = (values.len() / self.samples, self.batch.row());
+        if features == 1 {
+            return lanes[..values.len()].copy_from_slice(values);
+        }
+        for (f, row) in lanes.chunks_exact_mut(row).enumerate() {
+            for (to, sample) in row.iter_mut().zip(values.chunks_exact(features)) {
+                *to = sample[f];
+            }
         }
     }
 

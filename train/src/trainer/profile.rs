@@ -91,9 +91,7 @@ impl Trainer {
             .collect();
         let weights: HashSet<u64> = self.request.gradients.iter().map(|(_, g)| g.id()).collect();
         self.prepare(batch)?;
-        let Some(program) = self.programs.get_mut(&batch.size) else {
-            unreachable!("prepared above")
-        };
+        let program = &mut self.programs[self.current].program;
         let key = mix(self.settings.seed, self.step);
         let steps = program.profile(self.network.parameters_mut(), key)?;
         let (program_bytes, loss) = (program.memory(), program.output(0)[0]);
@@ -101,7 +99,7 @@ impl Trainer {
             return Err(self.not_finite(batch, 1, loss));
         }
         let started = Instant::now();
-        self.update(batch.size, learning_rate)?;
+        self.update(learning_rate)?;
         let update_seconds = started.elapsed().as_secs_f64();
         self.step += 1;
         let model = self.network.model();
