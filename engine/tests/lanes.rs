@@ -113,6 +113,68 @@ fn a_lane_program_reports_its_parts() {
 }
 
 #[test]
+fn bias_activation_and_their_gradients_join_the_dense_layers() {
+    let request = training(squared_error(&mlp(&[2, 4, 4, 1], UnaryKind::Tanh)));
+    let instructions = program(&Engine::new(1), &request, 10).size().0;
+    // Three layers forward, difference, mean square and its slope, three gradients of weights and two of
+    // inputs.
+    assert_eq!(instructions, 3 + 3 + 5);
+    for kind in [
+        UnaryKind::Tanh,
+        UnaryKind::Relu,
+        UnaryKind::Sigmoid,
+        UnaryKind::LeakyRelu(0.2),
+    ] {
+        for (widths, batch) in [([3, 9, 5, 1], 10), ([1, 6, 1, 2], 16), ([2, 1, 13, 4], 33)] {
+            assert!(check(&squared_error(&mlp(&widths, kind)), batch));
+        }
+    }
+}
+
+/// Values between joined instructions can be asked for, and a bias may be any row of numbers.
+#[test]
+fn values_in_between_are_kept_where_somebody_reads_them() {
+    let x = Symbol::input("x", [3]);
+    let (w, b) = (parameter(&[3, 4]), parameter(&[4]));
+    let product = x.matmul(&w).unwrap();
+    let sum = b.add(&product).unwrap();
+    let y = sum.unary(UnaryKind::Tanh).unwrap();
+    let loss = squared_error(&y.mul(&product).unwrap());
+    let mut request = training(loss);
+    request.outputs.extend([product, sum, y.clone()]);
+    let bias = request
+        .gradients
+        .iter()
+        .position(|(p, _)| *p.shape() == *b.shape())
+        .unwrap();
+    let repeated = request.gradients[bias].1.clone();
+    request.outputs.push(repeated.unary(UnaryKind::Square).unwrap());
+    let run = |engine: Engine| {
+        let named = [("w".to_string(), w.clone()), ("b".to_string(), b.clone())];
+        let mut parameters = graticule_engine::Parameters::new(&named);
+        parameters.set("w", &numbers(12, 1)).unwrap();
+        parameters.set("b", &numbers(4, 2)).unwrap();
+        let mut program =
+            Program::compile(&engine, &request, parameters.layout(), &Binding::batch(6)).unwrap();
+        program.set_input("x", &numbers(18, 3)).unwrap();
+        program.set_input("t", &numbers(24, 4)).unwrap();
+        program.run(&mut parameters, 0).unwrap();
+        let outputs = (0..request.outputs.len()).flat_map(|k| program.output(k).to_vec());
+        let all: Vec<f32> = outputs.chain(program.gradients().to_vec()).collect();
+        (program.in_lanes(), all)
+    };
+    let (lanes, found) = run(Engine::new(1));
+    let (planned, expected) = run(Engine::new(1).without_lanes());
+    assert!(lanes && !planned && found.len() == expected.len());
+    for (k, (f, e)) in found.iter().zip(&expected).enumerate() {
+        assert!(
+            (f - e).abs() <= 1e-5 * e.abs().max(1.0),
+            "number {k}: {f}, without lanes {e}"
+        );
+    }
+}
+
+#[test]
 fn gradients_leave_the_padding_zero() {
     let request = training(squared_error(&mlp(&[3, 5, 2], UnaryKind::Sigmoid)));
     let layout = {

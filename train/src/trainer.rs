@@ -196,7 +196,11 @@ impl Trainer {
 
     /// Makes the program for batches of this size the current one, with the batch in it.
     fn prepare(&mut self, batch: &Batch) -> Result<(), TrainError> {
-        if self.programs.get(self.current).is_none_or(|r| r.size != batch.size) {
+        if self
+            .programs
+            .get(self.current)
+            .is_none_or(|r| r.size != batch.size)
+        {
             self.current = self.ready(batch.size)?;
         }
         let ready = &mut self.programs[self.current];

@@ -6,6 +6,7 @@
 //! takes everything.
 
 mod graph;
+mod join;
 mod ops;
 mod program;
 mod translate;

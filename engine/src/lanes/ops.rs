@@ -5,7 +5,7 @@ use ::graph::ops::{BroadcastLike, CrossEntropy, Op, Reduce, ReduceKind, Slice, S
 
 use super::graph::Node;
 use super::translate::{Form, Translation, Value, at, trimmed};
-use crate::kernels::lanes::{At, Code, Memory, RowRule, Walk};
+use crate::kernels::lanes::{At, Code, Memory, RowRule, Then, Walk};
 
 /// Estimated vector operations of a function of one vector.
 const FUNCTION: usize = 12;
@@ -193,7 +193,13 @@ impl Translation<'_> {
             return whole.then(|| self.emitted(index, work, |out| Code::SumRows { x, out, rows, scale }));
         }
         if elements == 1 {
-            return Some(self.emitted(index, work + 10, |out| Code::SumAll { x, out, rows, scale }));
+            return Some(self.emitted(index, work + 10, |out| Code::SumAll {
+                x,
+                out,
+                rows,
+                scale,
+                squared: false,
+            }));
         }
         let by_feature = trimmed(&node.shape) == trimmed(&source.shape[1..]);
         by_feature.then(|| self.emitted(index, work * 4, |out| Code::SumLanes { x, out, rows, scale }))
@@ -213,7 +219,14 @@ impl Translation<'_> {
             let (k, m) = (sizes.m, sizes.n);
             let work = k * m * (self.batch.blocks + 3);
             let (k, m) = (k as u32, m as u32);
-            return Some(self.emitted(index, work, |out| Code::Outer { x, g, out, k, m }));
+            return Some(self.emitted(index, work, |out| Code::Outer {
+                x,
+                g,
+                out,
+                sums: None,
+                k,
+                m,
+            }));
         }
         let weights = self.plain(b)?;
         let (k, m) = (sizes.k as u32, sizes.n as u32);
@@ -228,6 +241,7 @@ impl Translation<'_> {
             m,
             step_k,
             step_m,
+            then: Then::Nothing,
         }))
     }
 

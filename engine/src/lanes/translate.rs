@@ -4,6 +4,7 @@ use ::graph::Shape;
 use ::graph::ops::Op;
 
 use super::graph::{Graph, Node};
+use super::join::join;
 use super::program::{LaneProgram, Part};
 use crate::Layout;
 use crate::kernels::lanes::{At, Batch, Code, LANES, Memory, Operand, Walk};
@@ -107,6 +108,13 @@ impl<'a> Translation<'a> {
         self.plan.arena = self.arena.len();
         let all = slot(at(Memory::Arena, 0), self.arena.len());
         self.plan.constants.push((all, std::mem::take(&mut self.arena)));
+        let kept: Vec<(At, usize)> = self
+            .plan
+            .outputs
+            .iter()
+            .filter_map(|(slot, _)| kept(*slot))
+            .collect();
+        join(&mut self.code, &mut self.parts, self.batch, &kept);
         LaneProgram::of(self)
     }
 
@@ -296,6 +304,11 @@ impl<'a> Translation<'a> {
         let all: Vec<Operand> = found.into_iter().collect::<Option<_>>()?;
         all.try_into().ok()
     }
+}
+
+/// What the host reads of the arena.
+fn kept(slot: Slot) -> Option<(At, usize)> {
+    matches!(slot.region, Region::Arena).then(|| (at(Memory::Arena, slot.offset), slot.elements))
 }
 
 fn slot(at: At, elements: usize) -> Slot {

@@ -102,10 +102,40 @@ pub(crate) enum RowRule {
     LogSoftmaxGradient,
 }
 
+/// A function that a dense layer's instruction can do on the way out.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Function {
+    Tanh,
+    Relu,
+    Sigmoid,
+    LeakyRelu(f32),
+}
+
+impl Function {
+    pub(crate) fn of(kind: UnaryKind) -> Option<Self> {
+        match kind {
+            UnaryKind::Tanh => Some(Self::Tanh),
+            UnaryKind::Relu => Some(Self::Relu),
+            UnaryKind::Sigmoid => Some(Self::Sigmoid),
+            UnaryKind::LeakyRelu(slope) => Some(Self::LeakyRelu(slope)),
+            _ => None,
+        }
+    }
+}
+
+/// What a dense layer's instruction does to its sums before it writes them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum Then {
+    Nothing,
+    Function(Function),
+    /// Times the function's derivative at these rows, as in [`Code::Slope`].
+    Slope(Function, At),
+}
+
 /// One instruction. In those without [`Walk`] `rows`, `k`, `m` and `classes` count rows of lanes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Code {
-    /// out[o] = bias[o] + Σᵢ weights[i·step_k + o·step_m]·x[i] for k rows i and m rows o: a dense layer
+    /// out[o] = then(bias[o] + Σᵢ weights[i·step_k + o·step_m]·x[i]) for k rows i and m rows o: a dense layer
     /// forward, and, with the steps exchanged, the gradient of its input.
     Dense {
         x: At,
@@ -116,13 +146,28 @@ pub(crate) enum Code {
         m: u32,
         step_k: u32,
         step_m: u32,
+        then: Then,
     },
-    /// out[i, o] = Σ over samples of x[i]·g[o], plain `[k, m]`: the gradient of weights.
-    Outer { x: At, g: At, out: At, k: u32, m: u32 },
+    /// out[i, o] = Σ over samples of x[i]·g[o], plain `[k, m]`: the gradient of weights; and that of
+    /// the bias, sums[o] = Σ over samples of g[o].
+    Outer {
+        x: At,
+        g: At,
+        out: At,
+        sums: Option<At>,
+        k: u32,
+        m: u32,
+    },
     /// out[f] = scale·Σ over samples of x[f].
     SumLanes { x: At, out: At, rows: u32, scale: f32 },
-    /// out = scale·Σ over samples and rows.
-    SumAll { x: At, out: At, rows: u32, scale: f32 },
+    /// out = scale·Σ over samples and rows, of the squares if asked for.
+    SumAll {
+        x: At,
+        out: At,
+        rows: u32,
+        scale: f32,
+        squared: bool,
+    },
     /// out = scale·Σ over plain elements.
     SumPlain {
         x: At,
@@ -234,13 +279,28 @@ impl Code {
                 m,
                 step_k,
                 step_m,
+                then,
             } => {
                 let all = k.saturating_sub(1) * step_k + m.saturating_sub(1) * step_m + 1;
                 let mut touched = vec![lanes(x, k), plain(weights, all), lanes(out, m)];
                 touched.extend(bias.map(|b| plain(b, m)));
+                if let Then::Slope(_, v) = then {
+                    touched.push(lanes(v, m));
+                }
                 touched
             }
-            Code::Outer { x, g, out, k, m } => vec![lanes(x, k), lanes(g, m), plain(out, k * m)],
+            Code::Outer {
+                x,
+                g,
+                out,
+                sums,
+                k,
+                m,
+            } => {
+                let mut touched = vec![lanes(x, k), lanes(g, m), plain(out, k * m)];
+                touched.extend(sums.map(|s| plain(s, m)));
+                touched
+            }
             Code::SumLanes { x, out, rows, .. } => vec![lanes(x, rows), plain(out, rows)],
             Code::SumAll { x, out, rows, .. } => vec![lanes(x, rows), plain(out, 1)],
             Code::SumPlain { x, out, elements, .. } => vec![vectors(x, elements), plain(out, 1)],

@@ -61,7 +61,7 @@ pub(super) fn tanh<V: Vector>(x: V) -> V {
     let q = q.fma(s, x.all(4.711_485e-1));
     let q = q.fma(s, one);
     // Rounding must not lead beyond ±1.
-    one.min(x.all(-1.0).max(p.div(q)))
+    one.min(x.all(-1.0).max(p.over(q)))
 }
 
 use UnaryKind as K;
@@ -116,6 +116,30 @@ macro_rules! with_slope {
     };
 }
 
+/// Goes on with the kind of a [`Function`](super::code::Function), a constant in each case.
+macro_rules! with_kind {
+    ($function:expr, $kind:ident => $then:expr) => {
+        match $function {
+            Function::Tanh => {
+                let $kind = K::Tanh;
+                $then
+            }
+            Function::Relu => {
+                let $kind = K::Relu;
+                $then
+            }
+            Function::Sigmoid => {
+                let $kind = K::Sigmoid;
+                $then
+            }
+            Function::LeakyRelu(slope) => {
+                let $kind = K::LeakyRelu(slope);
+                $then
+            }
+        }
+    };
+}
+
 /// As [`with_unary`], for pairs.
 macro_rules! with_binary {
     ($kind:expr, $a:ident, $b:ident, $then:ident) => {
@@ -136,7 +160,7 @@ macro_rules! with_binary {
     };
 }
 
-pub(super) use {by_lane, with_binary, with_slope, with_unary};
+pub(super) use {by_lane, with_binary, with_kind, with_slope, with_unary};
 
 /// What has no vector form.
 #[inline(always)]
@@ -215,6 +239,30 @@ mod tests {
         sweep(-40.0, 40.0, sigmoid, |x| 1.0 / (1.0 + (-x).exp()), 4e-7);
         sweep(-12.0, 12.0, tanh, f64::tanh, 4e-7);
         sweep(-1e-3, 1e-3, tanh, f64::tanh, 4e-7);
+    }
+
+    #[cfg(target_arch = "x86_64")]
+    #[test]
+    fn tanh_by_reciprocals_is_as_exact() {
+        use crate::kernels::Isa;
+        use crate::kernels::lanes::x86::Avx512;
+        if Isa::detect() != Isa::Avx512 {
+            return;
+        }
+        for k in -120_000..=120_000 {
+            let x = k as f32 * 1e-4;
+            // SAFETY: the processor was asked for the instruction set.
+            let found = f64::from(tanh(unsafe { Avx512::splat(x) }).array()[7]);
+            let exact = f64::from(x).tanh();
+            assert!(
+                (found - exact).abs() <= 4e-7 * exact.abs(),
+                "tanh({x}) = {found}, exact {exact}"
+            );
+        }
+        // SAFETY: as above.
+        let of = |x: f32| tanh(unsafe { Avx512::splat(x) }).array()[0];
+        assert!(of(f32::NAN).is_nan());
+        assert_eq!([of(f32::INFINITY), of(-20.0), of(0.0)], [1.0, -1.0, 0.0]);
     }
 
     #[test]

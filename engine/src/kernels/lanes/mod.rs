@@ -4,10 +4,11 @@
 mod classes;
 mod code;
 mod math;
+mod matrix;
 mod run;
 mod vector;
 #[cfg(target_arch = "x86_64")]
 mod x86;
 
-pub(crate) use code::{At, Batch, Code, LANES, Memory, Operand, RowRule, Walk};
+pub(crate) use code::{At, Batch, Code, Function, LANES, Memory, Operand, RowRule, Then, Walk};
 pub(crate) use run::{Memories, Routine};

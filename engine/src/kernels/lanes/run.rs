@@ -6,6 +6,7 @@ use std::ops::Range;
 use super::classes::{classes, cross_entropy, cross_entropy_gradient};
 use super::code::{At, Batch, Code, LANES, Operand, Walk};
 use super::math::{by_lane, exp, rare, rare_slope, sigmoid, tanh, with_binary, with_slope, with_unary};
+use super::matrix::{dense, live_sum, outer, products, sum_lanes};
 use super::vector::{Portable, Vector};
 use crate::kernels::Isa;
 
@@ -154,7 +155,11 @@ impl<V: Vector> Bases<V> {
 
     /// Writes the first `count` of the numbers.
     #[inline(always)]
-    fn put_first(self, at: At, plus: usize, numbers: &[f32], count: usize) {
+    pub(super) fn put_first(self, at: At, plus: usize, numbers: &[f32], count: usize) {
+        if let (&[a, b, c, d], 4) = (numbers, count) {
+            // SAFETY: as in `load`.
+            return unsafe { self.at(at, plus).cast::<[f32; 4]>().write_unaligned([a, b, c, d]) };
+        }
         for (i, &x) in numbers.iter().take(count).enumerate() {
             self.put(at, plus + i, x);
         }
@@ -181,19 +186,25 @@ fn all<V: Vector>(code: &[Code], batch: Batch, m: Bases<V>) {
 #[inline(always)]
 fn one<V: Vector>(code: &Code, batch: Batch, m: Bases<V>) {
     match *code {
+        // The usual batch fills one vector; that loops over blocks vanish there is worth a copy.
+        Code::Dense { .. } if batch.blocks == 1 => dense(code, Batch { blocks: 1, ..batch }, m),
         Code::Dense { .. } => dense(code, batch, m),
-        Code::Outer {
-            x,
-            g,
-            out,
-            k,
-            m: columns,
-        } => outer(m, batch, [x, g, out], [k, columns].map(|n| n as usize)),
+        Code::Outer { .. } if batch.blocks == 1 => outer(code, Batch { blocks: 1, ..batch }, m),
+        Code::Outer { .. } => outer(code, batch, m),
         Code::SumLanes { x, out, rows, scale } => sum_lanes(m, batch, x, out, rows as usize, scale),
-        Code::SumAll { x, out, rows, scale } => {
+        Code::SumAll {
+            x,
+            out,
+            rows,
+            scale,
+            squared,
+        } => {
             let mut sum = m.number(0.0);
             for row in 0..rows as usize {
-                sum = sum.add(live_sum(m, batch, x, row));
+                sum = sum.add(match squared {
+                    true => products(m, batch, [x, x], [row, row]),
+                    false => live_sum(m, batch, x, row),
+                });
             }
             m.put(out, 0, sum.sum() * scale);
         }
@@ -322,125 +333,6 @@ fn binary<V: Vector>(m: Bases<V>, kind: BinaryKind, [a, b]: [Operand; 2], out: A
         }};
     }
     with_binary!(kind, a, b, go);
-}
-
-#[inline(always)]
-fn dense<V: Vector>(code: &Code, batch: Batch, m: Bases<V>) {
-    let Code::Dense { m: outs, .. } = *code else {
-        return;
-    };
-    let outs = outs as usize;
-    for block in 0..batch.blocks {
-        let mut o = 0;
-        while V::WIDE >= 8 && o + 8 <= outs {
-            dense_rows::<V, 8>(code, batch, block, o, m);
-            o += 8;
-        }
-        while o + 4 <= outs {
-            dense_rows::<V, 4>(code, batch, block, o, m);
-            o += 4;
-        }
-        while o < outs {
-            dense_rows::<V, 1>(code, batch, block, o, m);
-            o += 1;
-        }
-    }
-}
-
-/// `G` rows of a dense layer's result from row `o` on.
-#[inline(always)]
-fn dense_rows<V: Vector, const G: usize>(code: &Code, batch: Batch, block: usize, o: usize, m: Bases<V>) {
-    let Code::Dense {
-        x,
-        weights,
-        bias,
-        out,
-        k,
-        step_k,
-        step_m,
-        ..
-    } = *code
-    else {
-        return;
-    };
-    let (step_k, step_m) = (step_k as usize, step_m as usize);
-    let mut sums = [m.number(0.0); G];
-    if let Some(bias) = bias {
-        for (j, sum) in sums.iter_mut().enumerate() {
-            *sum = m.splat(bias, o + j);
-        }
-    }
-    for i in 0..k as usize {
-        let x = m.load(x, (i * batch.blocks + block) * LANES);
-        for (j, sum) in sums.iter_mut().enumerate() {
-            *sum = m.splat(weights, i * step_k + (o + j) * step_m).fma(x, *sum);
-        }
-    }
-    for (j, &sum) in sums.iter().enumerate() {
-        m.store(out, ((o + j) * batch.blocks + block) * LANES, sum);
-    }
-}
-
-/// The sum of a row's vectors, with zeros where no sample is.
-#[inline(always)]
-fn live_sum<V: Vector>(m: Bases<V>, batch: Batch, x: At, row: usize) -> V {
-    let at = row * batch.row();
-    let end = m.load(x, at + (batch.blocks - 1) * LANES);
-    let mut sum = end.keep(end.first(batch.last));
-    for block in 0..batch.blocks - 1 {
-        sum = sum.add(m.load(x, at + block * LANES));
-    }
-    sum
-}
-
-#[inline(always)]
-fn sum_lanes<V: Vector>(m: Bases<V>, batch: Batch, x: At, out: At, rows: usize, scale: f32) {
-    let mut row = 0;
-    while row < rows {
-        let count = (rows - row).min(4);
-        let mut four = [m.number(0.0); 4];
-        for (j, sum) in four.iter_mut().enumerate().take(count) {
-            *sum = live_sum(m, batch, x, row + j);
-        }
-        let sums = V::sums(four).map(|s| s * scale);
-        m.put_first(out, row, &sums, count);
-        row += 4;
-    }
-}
-
-/// The sum over blocks of two rows' products, with zeros where no sample is.
-#[inline(always)]
-fn products<V: Vector>(m: Bases<V>, batch: Batch, [x, g]: [At; 2], [i, o]: [usize; 2]) -> V {
-    let (i, o) = (i * batch.row(), o * batch.row());
-    let last = (batch.blocks - 1) * LANES;
-    let end = m.load(x, i + last).mul(m.load(g, o + last));
-    let mut sum = end.keep(end.first(batch.last));
-    for block in 0..batch.blocks - 1 {
-        let plus = block * LANES;
-        sum = m.load(x, i + plus).fma(m.load(g, o + plus), sum);
-    }
-    sum
-}
-
-#[inline(always)]
-fn outer<V: Vector>(m: Bases<V>, batch: Batch, [x, g, out]: [At; 3], [k, columns]: [usize; 2]) {
-    let total = k * columns;
-    // The pair (i, o) of the next element.
-    let mut pair = [0, 0];
-    let mut done = 0;
-    while done < total {
-        let count = (total - done).min(4);
-        let mut four = [m.number(0.0); 4];
-        for sum in four.iter_mut().take(count) {
-            *sum = products(m, batch, [x, g], pair);
-            pair[1] += 1;
-            if pair[1] == columns {
-                pair = [pair[0] + 1, 0];
-            }
-        }
-        m.put_first(out, done, &V::sums(four), count);
-        done += 4;
-    }
 }
 
 #[inline(always)]

@@ -27,6 +27,11 @@ pub(crate) unsafe trait Vector: Copy {
     fn div(self, other: Self) -> Self;
     /// self·a + b
     fn fma(self, a: Self, b: Self) -> Self;
+    /// self / d for |d| in 2⁻¹⁰⁰…2¹⁰⁰, to a unit in the last place or so.
+    #[inline(always)]
+    fn over(self, d: Self) -> Self {
+        self.div(d)
+    }
     /// The larger; `other` where one of them is NaN.
     fn max(self, other: Self) -> Self;
     /// The smaller; `other` where one of them is NaN.

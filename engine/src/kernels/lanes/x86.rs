@@ -192,6 +192,17 @@ unsafe impl Vector for Avx512 {
         times_power_of_two(n) = _mm512_scalef_ps;
     }
     #[inline(always)]
+    fn over(self, d: Self) -> Self {
+        // A division of sixteen lanes keeps its unit busy five times as long as all of this: 1/d to 14
+        // bits, to 28 by Newton's method, and the quotient's own error taken out once.
+        // SAFETY: `self` is proof of the instruction set.
+        let r = Self(unsafe { _mm512_rcp14_ps(d.0) });
+        let minus = d.all(0.0).sub(d);
+        let r = minus.fma(r, d.all(1.0)).fma(r, r);
+        let quotient = self.mul(r);
+        minus.fma(quotient, self).fma(r, quotient)
+    }
+    #[inline(always)]
     fn round(self) -> Self {
         // SAFETY: `self` is proof of the instruction set.
         unsafe { Self(_mm512_roundscale_ps::<8>(self.0)) }
