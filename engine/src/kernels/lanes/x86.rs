@@ -196,11 +196,13 @@ unsafe impl Vector for Avx512 {
         // A division of sixteen lanes keeps its unit busy five times as long as all of this: 1/d to 14
         // bits, to 28 by Newton's method, and the quotient's own error taken out once.
         // SAFETY: `self` is proof of the instruction set.
-        let r = Self(unsafe { _mm512_rcp14_ps(d.0) });
-        let minus = d.all(0.0).sub(d);
-        let r = minus.fma(r, d.all(1.0)).fma(r, r);
-        let quotient = self.mul(r);
-        minus.fma(quotient, self).fma(r, quotient)
+        unsafe {
+            let r = _mm512_rcp14_ps(d.0);
+            let r = _mm512_fmadd_ps(_mm512_fnmadd_ps(d.0, r, _mm512_set1_ps(1.0)), r, r);
+            let quotient = _mm512_mul_ps(self.0, r);
+            let rest = _mm512_fnmadd_ps(d.0, quotient, self.0);
+            Self(_mm512_fmadd_ps(rest, r, quotient))
+        }
     }
     #[inline(always)]
     fn round(self) -> Self {
