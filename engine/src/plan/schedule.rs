@@ -15,6 +15,13 @@ const CACHE: usize = 512 * 1024;
 /// Bytes of live values that are worth it when so many bytes of weights are read for each micro-batch.
 const MOST: usize = 8 << 20;
 
+/// Bytes of weights that are not read again from a cache for each sample.
+const HEAVY: usize = 1 << 20;
+/// Products of a sample with each weight that hide the reading of it.
+const ENOUGH_REUSE: usize = 48;
+/// Bytes of a sample's activations that make its micro-batch small.
+const LARGE: usize = 64 * 1024;
+
 /// How a stage's steps are run.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum StageKind {
@@ -115,8 +122,11 @@ fn schedule_part(
         }
         let mut members = Vec::new();
         let mut samples_inside = HashSet::new();
+        let mut appetite = Appetite::Small;
         for &d in left.iter().filter(|d| !pieces(d)) {
-            if ready(&d, &samples_inside) {
+            let own = Appetite::of(&drafts[d], values, context);
+            if ready(&d, &samples_inside) && appetite.goes_with(own) {
+                appetite = appetite.max(own);
                 members.push(d);
                 if drafts[d].work == Work::Samples {
                     samples_inside.insert(d);
@@ -129,6 +139,49 @@ fn schedule_part(
         push_stage(&members, kind, drafts, order, stages);
         done.extend(&members);
         left.retain(|d| !done.contains(d));
+    }
+}
+
+/// What a step would like its micro-batch to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Appetite {
+    /// Any will do.
+    Small,
+    /// Few samples, which already fill a cache.
+    Activations,
+    /// Many samples for each reading of its weights.
+    Weights,
+}
+
+impl Appetite {
+    fn of(draft: &Draft, values: &[Value], context: &BuildContext) -> Self {
+        let elements = |v: usize| values.get(v).map_or(0, |value| value.elements);
+        let weights: usize = draft
+            .operands
+            .iter()
+            .filter(|o| !o.1)
+            .map(|o| elements(o.0))
+            .sum();
+        let batched = draft.operands.iter().filter(|o| o.1).map(|o| elements(o.0));
+        let own = if draft.work == Work::Samples {
+            elements(draft.value)
+        } else {
+            0
+        };
+        let each = (batched.sum::<usize>() + own) / context.batch.max(1);
+        // How often one sample uses each weight.
+        let reuse = draft.arithmetic.macs as usize / context.batch.max(1) / weights.max(1);
+        if weights * 4 > HEAVY && reuse < ENOUGH_REUSE {
+            Self::Weights
+        } else if each * 4 > LARGE {
+            Self::Activations
+        } else {
+            Self::Small
+        }
+    }
+
+    fn goes_with(self, other: Self) -> bool {
+        self == other || self == Self::Small || other == Self::Small
     }
 }
 
