@@ -182,3 +182,20 @@ fn a_stage_in_several_micro_batches_gives_what_one_gives() {
         .unwrap();
     check(&y.reduce(ReduceKind::Mean, &[1, 2]).unwrap(), 21);
 }
+
+#[test]
+fn dense_layers_with_many_weights_and_few_samples() {
+    for (inputs, outputs, batch) in [(1100, 1030, 1), (1037, 1101, 6), (1030, 1100, 33)] {
+        let x = Symbol::input("x", [inputs]);
+        let y = x.matmul(&parameter(&[inputs, outputs])).unwrap();
+        let y = y
+            .add(&parameter(&[outputs]))
+            .unwrap()
+            .unary(UnaryKind::Relu)
+            .unwrap();
+        check_with(&y, batch, 5e-5, |s, n| {
+            let scale = if s.shape().rank() == 2 { 0.05 } else { 1.0 };
+            numbers(n, s.id()).iter().map(|v| v * scale).collect()
+        });
+    }
+}

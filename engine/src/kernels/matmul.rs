@@ -6,7 +6,7 @@ use graph::ops::{MatMul, MatMulSizes};
 use super::brgemm::{Finish, Operands, Start, brgemm};
 use super::pack::{Pack, Source};
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Task, Work};
+use super::{BuildContext, Isa, Kernel, Task, Work, wide_dense};
 use crate::EngineError;
 use crate::plan::Epilogue;
 
@@ -55,6 +55,9 @@ pub(crate) fn build(
             },
             vec![reduce; 2],
         ));
+    }
+    if let Some(built) = wide_dense::choose(context, op, sizes, epilogue) {
+        return Ok(built);
     }
     let source = if op.transpose_b {
         Source::Transposed

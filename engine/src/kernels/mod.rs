@@ -36,6 +36,7 @@ mod resize;
 mod simd;
 mod small_conv;
 mod softmax;
+mod wide_dense;
 
 use std::ops::Range;
 
