@@ -104,7 +104,7 @@ impl Layout {
 pub struct Parameters {
     layout: Arc<Layout>,
     values: Buffer,
-    /// Another number after each change.
+    /// Another number after each change; 0 where it has none yet.
     version: u64,
 }
 
@@ -120,16 +120,18 @@ impl Parameters {
     pub fn new(parameters: &[(String, Symbol)]) -> Self {
         let layout = Layout::new(parameters);
         let values = Buffer::new(layout.length());
-        let version = new_version();
         Self {
             layout,
             values,
-            version,
+            version: 0,
         }
     }
 
     /// A number that no other content of any store has: equal numbers mean equal content.
-    pub(crate) fn version(&self) -> u64 {
+    pub(crate) fn version(&mut self) -> u64 {
+        if self.version == 0 {
+            self.version = new_version();
+        }
         self.version
     }
 
@@ -150,7 +152,7 @@ impl Parameters {
 
     /// All numbers, padding included.
     pub fn values_mut(&mut self) -> &mut [f32] {
-        self.version = new_version();
+        self.version = 0;
         &mut self.values
     }
 
