@@ -28,6 +28,7 @@ def arguments():
     parser.add_argument("--cases", help="names with commas")
     parser.add_argument("--threads", default="1,2", help="numbers of threads with commas")
     parser.add_argument("--only", nargs="+", metavar="PEER", help="these peers and no others")
+    parser.add_argument("--without", nargs="+", default=[], metavar="MODE", help="leave out these modes, as compile or bf16")
     parser.add_argument("--skip-build", action="store_true", help="take the Rust programs as they are")
     parser.add_argument("--rounds", type=int, help="times that everybody has a turn (3, quick 1)")
     parser.add_argument("--seconds", type=float, help="seconds of timings in each turn (2, quick 0.5)")
@@ -103,7 +104,7 @@ def competitors(case, options, found):
         if case.name not in peer.cases or peer.program not in found:
             continue
         for mode in peer.modes:
-            if options.quick and mode in peer.slow:
+            if mode in options.without or options.quick and mode in peer.slow:
                 continue
             if mode in peer.images_only and case.name in FLAT or mode in peer.training_only and not case.training:
                 continue
