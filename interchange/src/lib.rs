@@ -6,6 +6,7 @@
 mod atomic;
 mod error;
 mod model_file;
+pub mod onnx;
 
 pub use atomic::write_atomically;
 pub use error::{ModelFileError, TensorProblem};

@@ -1,0 +1,3 @@
+//! ONNX: how networks are exchanged with other frameworks.
+
+pub mod proto;
