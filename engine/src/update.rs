@@ -1,16 +1,18 @@
 //! What an optimizer needs of the machine: one pass over the parameters, and the gradients' norm.
 
-use crate::kernels::optimizer::{self, Clip, Descent, SLOTS, Span, Store};
+use crate::kernels::optimizer::{self, Clip, SLOTS, Span, Store};
 use crate::{Engine, EngineError};
+use graph::Movement;
 
 impl Engine {
     /// Moves each span of the parameters by its rule, on as many threads as is worth it. Parameters,
     /// gradients and each run of `state` lie alike. The bits do not depend on the threads.
     ///
     /// ```
-    /// use graticule_engine::{Clip, Descent, Engine, Span};
+    /// use graticule_engine::{Clip, Engine, Span};
+    /// use graph::Movement;
     /// let (mut p, g) = ([1.0, -2.0], [0.5, 3.0]);
-    /// let rules = [Descent::Plain { rate: 0.1, decay: 0.0 }];
+    /// let rules = [Movement::Plain { rate: 0.1, decay: 0.0 }];
     /// let spans = [Span { range: 0..2, rule: 0 }];
     /// let clip = Clip { scale: 1.0, most: 1.0 };
     /// Engine::new(1).descend(&rules, &spans, clip, &mut p, &g, [])?;
@@ -23,7 +25,7 @@ impl Engine {
     /// names a rule that there is not; nothing has changed then.
     pub fn descend<'a>(
         &self,
-        rules: &[Descent],
+        rules: &[Movement],
         spans: &[Span],
         clip: Clip,
         parameters: &'a mut [f32],
@@ -44,7 +46,7 @@ impl Engine {
             return Err(unfit("gradients", gradients.len(), length));
         }
         for span in spans {
-            let needs = rules.get(span.rule).map(Descent::slots);
+            let needs = rules.get(span.rule).map(Movement::slots);
             if span.range.start > span.range.end || span.range.end > length || needs.is_none_or(|n| n > found)
             {
                 let message = format!(
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn runs_that_do_not_belong_together_are_refused_and_left_alone() {
         let engine = Engine::new(1);
-        let momentum = Descent::Momentum {
+        let momentum = Movement::Momentum {
             rate: 0.1,
             momentum: 0.9,
             share: 1.0,

@@ -7,6 +7,8 @@ mod norm;
 
 use std::ops::Range;
 
+use graph::Movement;
+
 use super::Isa;
 use crate::Pool;
 use loops::step;
@@ -17,70 +19,6 @@ pub const SLOTS: usize = 3;
 
 /// Below this many elements one thread is faster than waking others.
 const WORTH_SHARING: usize = 1 << 15;
-
-/// One step of an optimizer's rule, as numbers. g is the gradient after clipping, plus `decay`·p.
-#[derive(Debug, Clone, Copy, PartialEq)]
-#[allow(missing_docs)]
-pub enum Descent {
-    /// p ← p − rate·g
-    Plain { rate: f32, decay: f32 },
-    /// b ← momentum·b + share·g; p ← p − rate·(ahead·g + along·b)
-    Momentum {
-        rate: f32,
-        momentum: f32,
-        share: f32,
-        ahead: f32,
-        along: f32,
-        decay: f32,
-    },
-    /// s ← s + g²; p ← p − rate·g/(√s + epsilon)
-    Adagrad { rate: f32, epsilon: f32, decay: f32 },
-    /// s ← rho·s + share·g²; Δ = g·√(u + epsilon)/√(s + epsilon); u ← rho·u + share·Δ²; p ← p − rate·Δ
-    Adadelta {
-        rate: f32,
-        rho: f32,
-        share: f32,
-        epsilon: f32,
-        decay: f32,
-    },
-    /// s ← alpha·s + share·g²; where `centered` a ← a + share·(g − a) and s − a² takes the place of s
-    /// below; with momentum b ← momentum·b + g/(√s + epsilon); p ← p − rate·b, else
-    /// p ← p − rate·g/(√s + epsilon). The slots are s, a, b, those that there are.
-    RmsProp {
-        rate: f32,
-        alpha: f32,
-        share: f32,
-        epsilon: f32,
-        momentum: Option<f32>,
-        centered: bool,
-        decay: f32,
-    },
-    /// m ← m + share1·(g − m); v ← beta2·v + share2·g²; p ← shrink·p − rate·m/(√v·unbias + epsilon)
-    Adam {
-        rate: f32,
-        share1: f32,
-        beta2: f32,
-        share2: f32,
-        unbias: f32,
-        epsilon: f32,
-        decay: f32,
-        shrink: f32,
-    },
-}
-
-impl Descent {
-    /// Numbers that it remembers for each parameter.
-    pub fn slots(&self) -> usize {
-        match self {
-            Descent::Plain { .. } => 0,
-            Descent::Momentum { .. } | Descent::Adagrad { .. } => 1,
-            Descent::Adadelta { .. } | Descent::Adam { .. } => 2,
-            Descent::RmsProp {
-                momentum, centered, ..
-            } => 1 + usize::from(momentum.is_some()) + usize::from(*centered),
-        }
-    }
-}
 
 /// What is done to a gradient before it is used: g·`scale`, cut to ±`most`.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -148,7 +86,7 @@ impl Store<'_> {
 /// are empty where no rule needs them.
 pub(crate) fn descend(
     (pool, isa): (&Pool, Isa),
-    rules: &[Descent],
+    rules: &[Movement],
     spans: &[Span],
     clip: Clip,
     store: &mut Store<'_>,

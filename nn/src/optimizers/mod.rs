@@ -10,7 +10,7 @@ use thiserror::Error;
 
 pub use clipping::{GradientClipping, clip_by_value, clip_scale, global_norm, square_sum};
 
-pub use rules::Movement;
+pub use graph::Movement;
 
 use crate::text::{ParseError, Parts, name_of};
 

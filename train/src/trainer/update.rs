@@ -1,7 +1,7 @@
 //! The optimizer's pass: one call for the whole store of trainable parameters.
 
-use engine::{Buffer, Clip, Descent, Engine, Layout, Span};
-use nn::{GradientClipping, Movement, Optimizer, clip_scale};
+use engine::{Buffer, Clip, Engine, Layout, Span};
+use nn::{GradientClipping, Optimizer, clip_scale};
 
 use crate::TrainError;
 
@@ -59,13 +59,10 @@ impl Update {
                 (Clip { scale, most }, Some(norm))
             }
         };
-        let decaying = descent(self.optimizer.at(step, learning_rate));
+        let decaying = self.optimizer.at(step, learning_rate);
         let rules = match self.optimizer.weight_decay {
             0.0 => [decaying; 2],
-            _ => [
-                decaying,
-                descent(self.optimizer.without_decay().at(step, learning_rate)),
-            ],
+            _ => [decaying, self.optimizer.without_decay().at(step, learning_rate)],
         };
         let state = self.memory.iter_mut().map(|slot| &mut slot[..]);
         let parameters = &mut parameters[..gradients.len()];
@@ -92,78 +89,6 @@ fn spans(optimizer: &Optimizer, layout: &Layout) -> Vec<Span> {
         }
     }
     spans
-}
-
-/// The engine's form of a rule's step.
-fn descent(movement: Movement) -> Descent {
-    match movement {
-        Movement::Descent { rate, decay } => Descent::Plain { rate, decay },
-        Movement::Momentum {
-            rate,
-            momentum,
-            share,
-            ahead,
-            along,
-            decay,
-        } => Descent::Momentum {
-            rate,
-            momentum,
-            share,
-            ahead,
-            along,
-            decay,
-        },
-        Movement::Adagrad { rate, epsilon, decay } => Descent::Adagrad { rate, epsilon, decay },
-        Movement::Adadelta {
-            rate,
-            rho,
-            share,
-            epsilon,
-            decay,
-        } => Descent::Adadelta {
-            rate,
-            rho,
-            share,
-            epsilon,
-            decay,
-        },
-        Movement::RmsProp {
-            rate,
-            alpha,
-            share,
-            epsilon,
-            momentum,
-            centered,
-            decay,
-        } => Descent::RmsProp {
-            rate,
-            alpha,
-            share,
-            epsilon,
-            momentum,
-            centered,
-            decay,
-        },
-        Movement::Adam {
-            rate,
-            share1,
-            beta2,
-            share2,
-            unbias,
-            epsilon,
-            decay,
-            shrink,
-        } => Descent::Adam {
-            rate,
-            share1,
-            beta2,
-            share2,
-            unbias,
-            epsilon,
-            decay,
-            shrink,
-        },
-    }
 }
 
 #[cfg(test)]

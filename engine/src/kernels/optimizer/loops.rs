@@ -1,18 +1,20 @@
 //! The rules as loops over slices.
 
-use super::{Clip, Descent, Store};
+use graph::Movement;
+
+use super::{Clip, Store};
 use crate::kernels::Isa;
 use crate::per_isa;
 
 /// Moves all of a store by one rule.
-pub(super) fn step(isa: Isa, rule: &Descent, clip: Clip, store: &mut Store<'_>) {
+pub(super) fn step(isa: Isa, rule: &Movement, clip: Clip, store: &mut Store<'_>) {
     let (p, g) = (&mut *store.parameters, store.gradients);
     let [first, second, third] = &mut store.state;
     match rule {
-        Descent::Plain { .. } => plain(isa, rule, clip, p, g),
-        Descent::Momentum { .. } | Descent::Adagrad { .. } => one_slot(isa, rule, clip, p, g, first),
-        Descent::Adadelta { .. } | Descent::Adam { .. } => two_slots(isa, rule, clip, p, g, first, second),
-        Descent::RmsProp {
+        Movement::Plain { .. } => plain(isa, rule, clip, p, g),
+        Movement::Momentum { .. } | Movement::Adagrad { .. } => one_slot(isa, rule, clip, p, g, first),
+        Movement::Adadelta { .. } | Movement::Adam { .. } => two_slots(isa, rule, clip, p, g, first, second),
+        Movement::RmsProp {
             momentum, centered, ..
         } => {
             let (mean, velocity) = match centered {
@@ -32,8 +34,8 @@ pub(super) fn step(isa: Isa, rule: &Descent, clip: Clip, store: &mut Store<'_>) 
 }
 
 per_isa!(
-    fn plain(rule: &Descent, clip: Clip, p: &mut [f32], g: &[f32]) {
-        if let Descent::Plain { rate, decay } = *rule {
+    fn plain(rule: &Movement, clip: Clip, p: &mut [f32], g: &[f32]) {
+        if let Movement::Plain { rate, decay } = *rule {
             for (p, &g) in p.iter_mut().zip(g) {
                 *p -= rate * (clip.of(g) + decay * *p);
             }
@@ -42,10 +44,10 @@ per_isa!(
 );
 
 per_isa!(
-    fn one_slot(rule: &Descent, clip: Clip, p: &mut [f32], g: &[f32], slot: &mut [f32]) {
+    fn one_slot(rule: &Movement, clip: Clip, p: &mut [f32], g: &[f32], slot: &mut [f32]) {
         let elements = p.iter_mut().zip(g).zip(slot);
         match *rule {
-            Descent::Momentum {
+            Movement::Momentum {
                 rate,
                 momentum,
                 share,
@@ -59,7 +61,7 @@ per_isa!(
                     *p -= rate * (ahead * g + along * *b);
                 }
             }
-            Descent::Adagrad { rate, epsilon, decay } => {
+            Movement::Adagrad { rate, epsilon, decay } => {
                 for ((p, &g), s) in elements {
                     let g = clip.of(g) + decay * *p;
                     *s += g * g;
@@ -73,7 +75,7 @@ per_isa!(
 
 per_isa!(
     fn two_slots(
-        rule: &Descent,
+        rule: &Movement,
         clip: Clip,
         p: &mut [f32],
         g: &[f32],
@@ -82,7 +84,7 @@ per_isa!(
     ) {
         let elements = p.iter_mut().zip(g).zip(first).zip(second);
         match *rule {
-            Descent::Adadelta {
+            Movement::Adadelta {
                 rate,
                 rho,
                 share,
@@ -97,7 +99,7 @@ per_isa!(
                     *p -= rate * change;
                 }
             }
-            Descent::Adam {
+            Movement::Adam {
                 rate,
                 share1,
                 beta2,
@@ -121,9 +123,9 @@ per_isa!(
 
 /// What the four loops of RMSprop share: rate, alpha, share, epsilon, decay.
 #[inline(always)]
-fn rms_numbers(rule: &Descent) -> [f32; 5] {
+fn rms_numbers(rule: &Movement) -> [f32; 5] {
     match *rule {
-        Descent::RmsProp {
+        Movement::RmsProp {
             rate,
             alpha,
             share,
@@ -136,7 +138,7 @@ fn rms_numbers(rule: &Descent) -> [f32; 5] {
 }
 
 per_isa!(
-    fn rms_prop(rule: &Descent, clip: Clip, p: &mut [f32], g: &[f32], s: &mut [f32]) {
+    fn rms_prop(rule: &Movement, clip: Clip, p: &mut [f32], g: &[f32], s: &mut [f32]) {
         let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
         for ((p, &g), s) in p.iter_mut().zip(g).zip(s) {
             let g = clip.of(g) + decay * *p;
@@ -148,7 +150,7 @@ per_isa!(
 
 per_isa!(
     fn rms_prop_with_momentum(
-        rule: &Descent,
+        rule: &Movement,
         momentum: f32,
         clip: Clip,
         p: &mut [f32],
@@ -168,7 +170,7 @@ per_isa!(
 
 per_isa!(
     fn rms_prop_centered(
-        rule: &Descent,
+        rule: &Movement,
         clip: Clip,
         p: &mut [f32],
         g: &[f32],
@@ -187,7 +189,7 @@ per_isa!(
 
 per_isa!(
     fn rms_prop_centered_with_momentum(
-        rule: &Descent,
+        rule: &Movement,
         momentum: f32,
         clip: Clip,
         p: &mut [f32],
