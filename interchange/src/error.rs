@@ -169,9 +169,9 @@ impl fmt::Display for TensorProblem {
     }
 }
 
-const LISTED: usize = 10;
+const LISTED: usize = 12;
 
-fn list(problems: &[TensorProblem]) -> String {
+pub(crate) fn list(problems: &[TensorProblem]) -> String {
     let mut text: String = problems.iter().take(LISTED).map(|p| format!("\n  {p}")).collect();
     if problems.len() > LISTED {
         text += &format!("\n  and {} more", problems.len() - LISTED);

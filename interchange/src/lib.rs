@@ -1,10 +1,12 @@
-//! How networks leave a program and come back: the self-describing model file.
+//! How networks leave a program and come back: the self-describing model file, and the weights of other programs.
 //!
 //! A model file is a safetensors file that any reader of the format opens; its metadata also hold the
 //! architecture, the preprocessing and the task, so that one file is all that prediction needs.
+//! [`foreign`] reads and writes weights with PyTorch's names and layout.
 
 mod atomic;
 mod error;
+pub mod foreign;
 mod model_file;
 pub mod onnx;
 

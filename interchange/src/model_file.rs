@@ -17,7 +17,7 @@ pub const FORMAT: u64 = 1;
 /// The largest file that is read (16 GiB).
 pub const MAX_BYTES: u64 = 16 << 30;
 /// The key of the description among the safetensors metadata.
-const KEY: &str = "graticule";
+pub(crate) const KEY: &str = "graticule";
 /// Stands before the names of tensors that are no parameters.
 const EXTRA: &str = "state:";
 
