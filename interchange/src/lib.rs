@@ -9,6 +9,7 @@ mod error;
 pub mod foreign;
 mod model_file;
 pub mod onnx;
+mod pickle;
 
 pub use atomic::write_atomically;
 pub use error::{ModelFileError, TensorProblem};

@@ -41,6 +41,20 @@ pub enum ForeignError {
         /// What was found, and where.
         reason: String,
     },
+    /// A pickle that asks for more than tensors and plain values.
+    #[error(
+        "{} asks for {what} (at byte {at}), which is refused: only tensors, numbers, texts and containers of them are read; \
+         save a model's state_dict() instead",
+        path.display()
+    )]
+    Refused {
+        /// The file.
+        path: PathBuf,
+        /// Where, in bytes from its beginning.
+        at: u64,
+        /// The function, class or opcode.
+        what: String,
+    },
     /// A model file of our own that cannot be read.
     #[error(transparent)]
     Own(#[from] ModelFileError),

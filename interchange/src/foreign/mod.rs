@@ -1,23 +1,24 @@
 //! Weights that other programs trained: into a network, and out again.
 //!
-//! [`load`] reads a safetensors file with PyTorch's names (or a model file of ours) into a network that is
-//! there already; [`write`] writes one that `safetensors.torch.load_file` reads.
+//! [`load`] reads a safetensors file with PyTorch's names, a file that `torch.save` wrote, or a model file of ours into a
+//! network that is there already; [`write()`] writes one that `safetensors.torch.load_file` reads.
 //! PyTorch's layout is turned into ours once, here: see `layout.rs`. Names are the concern of `names.rs`.
 
-mod contents;
+pub(crate) mod contents;
 mod error;
 mod layout;
 mod names;
-mod numbers;
+pub(crate) mod numbers;
 mod safetensors;
 mod suggest;
 
 use std::collections::{HashMap, HashSet};
+use std::io::Read;
 use std::path::Path;
 
 use nn::Model;
 
-use crate::{ModelFile, Tensor, TensorProblem};
+use crate::{ModelFile, Tensor, TensorProblem, pickle};
 use contents::Contents;
 pub use error::ForeignError;
 use layout::{Layout, layouts};
@@ -77,11 +78,28 @@ pub fn load_body(model: &Model, path: &Path) -> Result<Weights, ForeignError> {
 }
 
 fn load_with(model: &Model, path: &Path, head: Head) -> Result<Weights, ForeignError> {
+    let first = first_bytes(path)?;
+    if pickle::is_pytorch(&first) {
+        return from_contents(model, pickle::contents(path)?, head);
+    }
+    if !safetensors::begins(&first) {
+        let (path, found) = (path.into(), format!("{:02x?}", &first[..first.len().min(8)]));
+        return Err(ForeignError::Unknown { path, found });
+    }
     let (contents, ours) = safetensors::contents(path)?;
     if ours {
         return from_model_file(model, path, head);
     }
     from_contents(model, contents, head)
+}
+
+/// The first bytes, by which formats are told apart.
+fn first_bytes(path: &Path) -> Result<Vec<u8>, ForeignError> {
+    let mut first = Vec::new();
+    let (file, _) = contents::open(path)?;
+    let read = file.take(16).read_to_end(&mut first);
+    read.map_err(|source| ForeignError::io("read", path, source))?;
+    Ok(first)
 }
 
 fn from_contents(model: &Model, mut contents: Contents, head: Head) -> Result<Weights, ForeignError> {

@@ -15,6 +15,11 @@ const MAX_HEADER: u64 = 100_000_000;
 /// The length of the header stands in the first bytes.
 const LENGTH: u64 = 8;
 
+/// Whether a safetensors file begins like this: the header's length, then its brace.
+pub(crate) fn begins(first: &[u8]) -> bool {
+    first.get(LENGTH as usize) == Some(&b'{')
+}
+
 /// The tensors of the file, and whether it is a model file of ours.
 pub(crate) fn contents(path: &Path) -> Result<(Contents, bool), ForeignError> {
     let (mut file, bytes) = open(path)?;
