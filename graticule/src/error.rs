@@ -110,10 +110,11 @@ impl Failure {
 }
 
 /// A cause is one line, however a library broke it; but an excerpt with a mark under it (`  ^^^`) keeps
-/// its lines.
+/// its lines, and so does a list of names (``  `conv1.weight` is missing``).
 fn lines_that_matter(text: &str) -> String {
     let is_mark = |line: &str| !line.trim().is_empty() && line.trim().chars().all(|c| c == '^');
-    if text.lines().any(is_mark) {
+    let is_item = |line: &str| line.starts_with("  `");
+    if text.lines().any(|line| is_mark(line) || is_item(line)) {
         return text.to_string();
     }
     text.split_whitespace()

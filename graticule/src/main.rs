@@ -5,6 +5,7 @@ mod compute;
 mod error;
 mod evaluation;
 mod output;
+mod published;
 mod report;
 mod run_file;
 mod source;

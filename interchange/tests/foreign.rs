@@ -4,10 +4,11 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use graticule_interchange::foreign::{ForeignError, load};
+use graticule_interchange::foreign::{ForeignError, load, write};
 use nn::Model;
 use nn::prelude::*;
 use proptest::prelude::*;
+use safetensors::SafeTensors;
 
 /// The network of `tests/golden/foreign.py`.
 fn small() -> Model {
@@ -62,6 +63,28 @@ fn every_form_that_pytorch_writes_gives_the_same_numbers() {
                 model.parameter(&tensor.name).unwrap().shape()[..]
             );
         }
+    }
+}
+
+/// Tensor for tensor what PyTorch's own writer made of the same network.
+#[test]
+fn what_is_written_is_what_pytorch_writes() {
+    let model = small();
+    let weights = load(&model, &golden("zip.pth")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("ours.safetensors");
+    write(&model, &weights.tensors, &path).unwrap();
+    let (ours, theirs) = (
+        fs::read(path).unwrap(),
+        fs::read(golden("small.safetensors")).unwrap(),
+    );
+    let (ours, theirs) = (
+        SafeTensors::deserialize(&ours).unwrap(),
+        SafeTensors::deserialize(&theirs).unwrap(),
+    );
+    assert_eq!((ours.len(), theirs.len()), (7, 8));
+    for (name, tensor) in ours.iter() {
+        assert_eq!(tensor, theirs.tensor(name).unwrap(), "{name}");
     }
 }
 

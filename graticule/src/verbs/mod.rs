@@ -6,7 +6,9 @@
 pub mod bench;
 pub mod data;
 pub mod evaluate;
+pub mod export;
 pub mod filter;
+pub mod import;
 pub mod predict;
 pub mod summary;
 pub mod train;
@@ -48,4 +50,6 @@ verbs! {
     Filter => filter,
     Tune => tune,
     Bench => bench,
+    Import => import,
+    Export => export,
 }

@@ -20,7 +20,7 @@ pub(super) fn suggestion(
         };
         let theirs = first(found.iter().map(|(name, _)| *name).collect());
         let ours = first(wanted.iter().map(String::as_str).collect());
-        return format!("\n  `the network` looks like another one: expected {ours} …, found {theirs} …");
+        return format!("\n  this looks like the weights of another network: expected {ours} …, found {theirs} …");
     }
     let head = wanted.last().map_or("", |name| super::layer_of(name));
     let in_head = |name: &String| super::layer_of(name) == head;
@@ -38,7 +38,7 @@ pub(super) fn suggestion(
     let of_head: Vec<(usize, usize)> = problems.iter().filter_map(classes).collect();
     if let (Some((found, expected)), true) = (of_head.first(), of_head.len() == problems.len()) {
         return format!(
-            "\n  `{head}` looks like the head for {found} classes where {expected} are wanted; ask for {found} \
+            "\n  this looks like the head for {found} classes where {expected} are wanted; ask for {found} \
              outputs, or let it be replaced: `train --weights` does"
         );
     }
@@ -49,10 +49,10 @@ pub(super) fn suggestion(
     );
     match (missing, more) {
         (0, more) if more == problems.len() => {
-            "\n  `the file` looks like a larger network of this family".into()
+            "\n  this looks like a larger network of this family".into()
         }
         (missing, 0) if missing == problems.len() => {
-            "\n  `the file` looks like a smaller network of this family, or a part of one".into()
+            "\n  this looks like a smaller network of this family, or a part of one".into()
         }
         _ => String::new(),
     }
