@@ -51,21 +51,38 @@ pub(crate) fn extent(shape: &[usize], strides: &[usize]) -> Option<usize> {
 }
 
 impl Contents {
-    /// The numbers of a tensor, row-major. The caller has made sure that their number is one that it expects.
-    pub(crate) fn read(&mut self, place: usize) -> Result<Vec<f32>, ForeignError> {
+    /// Calls `take` with the numbers of a tensor, row-major, `run` of them at a time, and the place of the first. The
+    /// caller has made sure that their count is one that it expects.
+    pub(crate) fn read(
+        &mut self,
+        place: usize,
+        run: usize,
+        mut take: impl FnMut(usize, &[f32]),
+    ) -> Result<(), ForeignError> {
         let Some(tensor) = self.tensors.get(place) else {
-            return Ok(Vec::new());
+            return Ok(());
         };
-        let span = extent(&tensor.shape, &tensor.strides).unwrap_or(usize::MAX);
-        let mut bytes = vec![0; span.saturating_mul(tensor.numbers.size())];
         let io = |source| ForeignError::io("read", &self.path, source);
         self.file.seek(SeekFrom::Start(tensor.start)).map_err(io)?;
-        self.file.read_exact(&mut bytes).map_err(io)?;
-        let numbers = tensor.numbers.decode(&bytes);
-        if tensor.strides == row_major(&tensor.shape) {
-            return Ok(numbers);
+        let span = extent(&tensor.shape, &tensor.strides).unwrap_or(usize::MAX);
+        let in_rows = tensor.strides == row_major(&tensor.shape);
+        let at_once = if in_rows { run.min(span) } else { span };
+        let (mut bytes, mut numbers) = (vec![0; at_once.saturating_mul(tensor.numbers.size())], Vec::new());
+        for first in (0..span).step_by(at_once.max(1)) {
+            let count = at_once.min(span - first);
+            let bytes = &mut bytes[..count * tensor.numbers.size()];
+            self.file.read_exact(bytes).map_err(io)?;
+            tensor.numbers.decode(bytes, &mut numbers);
+            if in_rows {
+                take(first, &numbers);
+            }
         }
-        Ok(gather(&numbers, &tensor.shape, &tensor.strides))
+        if !in_rows {
+            let gathered = gather(&numbers, &tensor.shape, &tensor.strides);
+            let runs = gathered.chunks(run.max(1)).enumerate();
+            runs.for_each(|(k, numbers)| take(k * run, numbers));
+        }
+        Ok(())
     }
 }
 

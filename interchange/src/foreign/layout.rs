@@ -82,14 +82,25 @@ fn flattened(x: &Symbol, features: usize) -> Option<[usize; 3]> {
 }
 
 impl Layout {
-    /// PyTorch's numbers in our order.
-    pub(crate) fn to_ours(&self, torch: Vec<f32>) -> Vec<f32> {
+    /// How many of PyTorch's numbers are best turned at once.
+    pub(crate) fn run(&self) -> usize {
+        self.swapped.map_or(1 << 16, |sizes| TILE * inputs(sizes)).max(1)
+    }
+
+    /// Puts some of PyTorch's numbers where they belong: those from `first` on, a multiple of [`Layout::run`].
+    pub(crate) fn put(&self, ours: &mut [f32], first: usize, torch: &[f32]) {
         let Some(sizes) = self.swapped else {
-            return torch;
+            ours[first..first + torch.len()].copy_from_slice(torch);
+            return;
         };
-        let mut ours = vec![0.0; torch.len()];
-        pairs(sizes, |here, there| ours[here] = torch[there]);
-        ours
+        let inputs = inputs(sizes);
+        let tile = torch.len() / inputs;
+        rows(sizes, |here, there| {
+            let here = here + first / inputs;
+            for (filter, number) in ours[here..here + tile].iter_mut().enumerate() {
+                *number = torch[filter * inputs + there];
+            }
+        });
     }
 
     /// Our numbers in PyTorch's order.
@@ -97,27 +108,31 @@ impl Layout {
         let Some(sizes) = self.swapped else {
             return ours.to_vec();
         };
-        let mut torch = vec![0.0; ours.len()];
-        pairs(sizes, |here, there| torch[there] = ours[here]);
+        let (mut torch, inputs) = (vec![0.0; ours.len()], inputs(sizes));
+        for (first, turned) in (0..).step_by(TILE).zip(torch.chunks_mut(TILE * inputs)) {
+            let tile = turned.len() / inputs;
+            rows(sizes, |here, there| {
+                for (filter, number) in ours[here + first..][..tile].iter().enumerate() {
+                    turned[filter * inputs + there] = *number;
+                }
+            });
+        }
         torch
     }
 }
 
-/// Calls `visit` with the place of each number in our layout and in PyTorch's, a few filters at a time, so that both
-/// sides are gone through in runs.
-fn pairs([rows, columns, channels, filters]: [usize; 4], mut visit: impl FnMut(usize, usize)) {
+/// Numbers of one filter.
+fn inputs([rows, columns, channels, _]: [usize; 4]) -> usize {
+    rows * columns * channels
+}
+
+/// Calls `visit` for each number of a filter with its place in filter 0 of our layout and in a filter of PyTorch's: a few
+/// filters are turned at a time, so that both sides are gone through in runs.
+fn rows([rows, columns, channels, filters]: [usize; 4], mut visit: impl FnMut(usize, usize)) {
     let taps = rows * columns;
-    let inputs = channels * taps;
-    for first in (0..filters).step_by(TILE) {
-        let tile = TILE.min(filters - first);
-        for channel in 0..channels {
-            for tap in 0..taps {
-                let here = (tap * channels + channel) * filters + first;
-                let there = first * inputs + channel * taps + tap;
-                for filter in 0..tile {
-                    visit(here + filter, there + filter * inputs);
-                }
-            }
+    for channel in 0..channels {
+        for tap in 0..taps {
+            visit((tap * channels + channel) * filters, channel * taps + tap);
         }
     }
 }
@@ -161,7 +176,11 @@ mod tests {
                     "{name}"
                 );
             }
-            assert_eq!(layout.to_ours(torch), ours, "{name}");
+            let mut back = vec![0.0; ours.len()];
+            for (first, run) in (0..).step_by(layout.run()).zip(torch.chunks(layout.run())) {
+                layout.put(&mut back, first, run);
+            }
+            assert_eq!(back, ours, "{name}");
         }
         assert_eq!(layout(&model, "conv2d.weight").torch, [34, 2, 3, 2]);
         assert_eq!(layout(&model, "dense.weight").torch, [19, 816]);

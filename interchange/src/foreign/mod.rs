@@ -115,15 +115,20 @@ fn from_contents(model: &Model, mut contents: Contents, head: Head) -> Result<We
     let mut tensors = Vec::new();
     for ((parameter, layout), place) in model.parameters().iter().zip(&layouts).zip(&matched.places) {
         let Some(place) = *place else { continue };
-        let values = contents.read(place)?;
-        if let Some(&value) = values.iter().find(|v| !v.is_finite()) {
+        let mut values = vec![0.0; parameter.count()];
+        let mut bad = None;
+        contents.read(place, layout.run(), |first, numbers| {
+            bad = bad.or(numbers.iter().copied().find(|v| !v.is_finite()));
+            layout.put(&mut values, first, numbers);
+        })?;
+        if let Some(value) = bad {
             let (path, name) = (contents.path, contents.tensors[place].name.clone());
             return Err(ForeignError::NotFinite { path, name, value });
         }
         tensors.push(Tensor {
             name: parameter.name.clone(),
             shape: parameter.shape().to_vec(),
-            values: layout.to_ours(values),
+            values,
         });
     }
     Ok(Weights {
@@ -248,6 +253,14 @@ fn head_of<'a>(ours: &[&'a str]) -> &'a str {
 
 fn layer_of(name: &str) -> &str {
     name.rsplit_once('.').map_or("", |(layer, _)| layer)
+}
+
+/// The names and shapes that PyTorch gives the parameters of `model`: torchvision's names, where torchvision has the network.
+pub fn names_and_shapes(model: &Model) -> Vec<(String, Vec<usize>)> {
+    let names = model.parameters().iter().map(|p| p.name.clone());
+    names
+        .zip(layouts(model).into_iter().map(|layout| layout.torch))
+        .collect()
 }
 
 /// Writes `tensors`, parameters of `model` in our layout, as safetensors with PyTorch's names and layout.

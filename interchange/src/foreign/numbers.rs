@@ -26,29 +26,27 @@ impl Numbers {
         }
     }
 
-    /// Little-endian bytes as f32; bytes that fill no number are left.
-    pub(crate) fn decode(self, bytes: &[u8]) -> Vec<f32> {
+    /// Little-endian bytes as f32, in place of what `to` had; bytes that fill no number are left.
+    pub(crate) fn decode(self, bytes: &[u8], to: &mut Vec<f32>) {
+        to.clear();
         match self {
-            Self::F64 => each(bytes, |b| f64::from_le_bytes(b) as f32),
-            Self::F32 => each(bytes, f32::from_le_bytes),
-            Self::F16 => each(bytes, |b| half(u16::from_le_bytes(b))),
-            Self::Bf16 => each(bytes, |b| f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)),
-            Self::I64 => each(bytes, |b| i64::from_le_bytes(b) as f32),
-            Self::I32 => each(bytes, |b| i32::from_le_bytes(b) as f32),
-            Self::I16 => each(bytes, |b| f32::from(i16::from_le_bytes(b))),
-            Self::I8 => each(bytes, |b| f32::from(i8::from_le_bytes(b))),
-            Self::U8 | Self::Bool => each(bytes, |[b]| f32::from(b)),
+            Self::F64 => each(bytes, to, |b| f64::from_le_bytes(b) as f32),
+            Self::F32 => each(bytes, to, f32::from_le_bytes),
+            Self::F16 => each(bytes, to, |b| half(u16::from_le_bytes(b))),
+            Self::Bf16 => each(bytes, to, |b| {
+                f32::from_bits(u32::from(u16::from_le_bytes(b)) << 16)
+            }),
+            Self::I64 => each(bytes, to, |b| i64::from_le_bytes(b) as f32),
+            Self::I32 => each(bytes, to, |b| i32::from_le_bytes(b) as f32),
+            Self::I16 => each(bytes, to, |b| f32::from(i16::from_le_bytes(b))),
+            Self::I8 => each(bytes, to, |b| f32::from(i8::from_le_bytes(b))),
+            Self::U8 | Self::Bool => each(bytes, to, |[b]| f32::from(b)),
         }
     }
 }
 
-fn each<const N: usize>(bytes: &[u8], number: impl Fn([u8; N]) -> f32) -> Vec<f32> {
-    bytes
-        .as_chunks::<N>()
-        .0
-        .iter()
-        .map(|word| number(*word))
-        .collect()
+fn each<const N: usize>(bytes: &[u8], to: &mut Vec<f32>, number: impl Fn([u8; N]) -> f32) {
+    to.extend(bytes.as_chunks::<N>().0.iter().map(|word| number(*word)));
 }
 
 /// IEEE half precision: 1 sign, 5 exponent, 10 fraction bits.
@@ -67,18 +65,27 @@ fn half(bits: u16) -> f32 {
 mod tests {
     use super::*;
 
+    fn decoded(kind: Numbers, bytes: &[u8]) -> Vec<f32> {
+        let mut numbers = vec![9.0];
+        kind.decode(bytes, &mut numbers);
+        numbers
+    }
+
     #[test]
     fn every_kind_becomes_f32() {
         let halves = [0x3c00u16, 0xc000, 0x0001, 0x7bff, 0x3555]
             .map(u16::to_le_bytes)
             .concat();
         let expected = [1.0, -2.0, 2f32.powi(-24), 65_504.0, 0.333_251_95];
-        assert_eq!(Numbers::F16.decode(&halves), expected);
+        assert_eq!(decoded(Numbers::F16, &halves), expected);
         assert!(half(0x7e00).is_nan() && half(0xfc00) == f32::NEG_INFINITY);
-        assert_eq!(Numbers::Bf16.decode(&[0x80, 0x3f, 0x49, 0xc0]), [1.0, -3.140_625]);
-        assert_eq!(Numbers::F64.decode(&0.1f64.to_le_bytes()), [0.1]);
-        assert_eq!(Numbers::I64.decode(&(-7i64).to_le_bytes()), [-7.0]);
-        assert_eq!(Numbers::I8.decode(&[255, 3]), [-1.0, 3.0]);
-        assert_eq!(Numbers::Bool.decode(&[0, 1]), [0.0, 1.0]);
+        assert_eq!(
+            decoded(Numbers::Bf16, &[0x80, 0x3f, 0x49, 0xc0]),
+            [1.0, -3.140_625]
+        );
+        assert_eq!(decoded(Numbers::F64, &0.1f64.to_le_bytes()), [0.1]);
+        assert_eq!(decoded(Numbers::I64, &(-7i64).to_le_bytes()), [-7.0]);
+        assert_eq!(decoded(Numbers::I8, &[255, 3]), [-1.0, 3.0]);
+        assert_eq!(decoded(Numbers::Bool, &[0, 1]), [0.0, 1.0]);
     }
 }

@@ -20,7 +20,9 @@ pub(super) fn suggestion(
         };
         let theirs = first(found.iter().map(|(name, _)| *name).collect());
         let ours = first(wanted.iter().map(String::as_str).collect());
-        return format!("\n  this looks like the weights of another network: expected {ours} …, found {theirs} …");
+        return format!(
+            "\n  this looks like the weights of another network: expected {ours} …, found {theirs} …"
+        );
     }
     let head = wanted.last().map_or("", |name| super::layer_of(name));
     let in_head = |name: &String| super::layer_of(name) == head;
@@ -48,9 +50,7 @@ pub(super) fn suggestion(
         count(|p| matches!(p, P::Unexpected { .. })),
     );
     match (missing, more) {
-        (0, more) if more == problems.len() => {
-            "\n  this looks like a larger network of this family".into()
-        }
+        (0, more) if more == problems.len() => "\n  this looks like a larger network of this family".into(),
         (missing, 0) if missing == problems.len() => {
             "\n  this looks like a smaller network of this family, or a part of one".into()
         }
