@@ -53,7 +53,8 @@ pub enum ModelFileError {
     },
     /// A safetensors file without our metadata.
     #[error(
-        "{} is a safetensors file, but it does not describe its network (no `graticule` entry in its metadata)",
+        "{} is a safetensors file, but it does not describe its network (no `graticule` entry in its metadata); \
+         `graticule import` makes a model file of the weights of a named network",
         path.display()
     )]
     NotSelfDescribing {

@@ -175,9 +175,54 @@ fn hostile_pickles_are_told_at_once() {
         assert!(message.contains(part), "{what}: {message}");
     }
     assert!(told(b"\x80\x02N.").contains("no magic number"));
-    assert!(told(b"PK\x03\x04 and nothing more").contains("the zip cannot be read"));
+    assert!(told(b"PK\x03\x04 and nothing more").contains("cut short or damaged"));
     assert!(told(b"just a text").contains("neither safetensors nor"));
     assert!(told(b"").contains("neither safetensors nor"));
+}
+
+/// A few bytes that ask for gigabytes: one long list, key or name taken again and again.
+#[test]
+fn what_is_small_in_a_file_stays_small_in_memory() {
+    let pair = b"]q\x01(NNe";
+    let list = [&b"]q\x02("[..], pair, &b"h\x01".repeat(1 << 17), b"e0"].concat();
+    let list = &list[..list.len() - 1];
+    let again = b"h\x03h\x02\x85R".repeat(1 << 10);
+    let lists = [b"\x80\x02(ccollections\nOrderedDict\nq\x03", list, &again, b"t."].concat();
+    assert!(
+        told(&older(&lists)).contains("items of dictionaries"),
+        "{}",
+        told(&older(&lists))
+    );
+    let long = "k".repeat(1 << 20);
+    let text = |text: &str| [b"X", &(text.len() as u32).to_le_bytes()[..], text.as_bytes()].concat();
+    let storage = |key: &str| {
+        [
+            b"(",
+            &text("storage")[..],
+            b"ctorch\nFloatStorage\n",
+            &text(key),
+            b"NK\x01tQ",
+        ]
+        .concat()
+    };
+    let key = [b"\x80\x02", &storage(&long)[..], b"."].concat();
+    assert!(
+        told(&older(&key)).contains("a persistent id that means no storage"),
+        "{}",
+        told(&older(&key))
+    );
+    let tensor = [
+        b"ctorch._utils\n_rebuild_tensor\n(",
+        &storage("0")[..],
+        b"K\x00))tR",
+    ]
+    .concat();
+    let named = [b"\x80\x02}", &text(&long)[..], &tensor, b"s."].concat();
+    assert!(
+        told(&older(&named)).contains("name has 1048576 bytes"),
+        "{}",
+        told(&older(&named))
+    );
 }
 
 /// Replaces the first place of `from` in an example file.

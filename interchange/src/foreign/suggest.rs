@@ -40,8 +40,8 @@ pub(super) fn suggestion(
     let of_head: Vec<(usize, usize)> = problems.iter().filter_map(classes).collect();
     if let (Some((found, expected)), true) = (of_head.first(), of_head.len() == problems.len()) {
         return format!(
-            "\n  this looks like the head for {found} classes where {expected} are wanted; ask for {found} \
-             outputs, or let it be replaced: `train --weights` does"
+            "\n  this looks like the head for {found} classes where {expected} are wanted; ask for {found} outputs, or train \
+             a new head"
         );
     }
     let count = |of: fn(&P) -> bool| problems.iter().filter(|p| of(p)).count();

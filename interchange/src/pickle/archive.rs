@@ -15,7 +15,12 @@ use crate::foreign::contents::Stored;
 type Entry = (u64, u64);
 
 pub(super) fn read(file: &File, length: u64) -> Result<Vec<Stored>, Fault> {
-    let broken = |e: zip::result::ZipError| Fault::broken(0, format!("the zip cannot be read: {e}"));
+    let broken = |e: zip::result::ZipError| {
+        Fault::broken(
+            0,
+            format!("the zip is cut short or damaged ({e}); copy or download it again"),
+        )
+    };
     let mut archive = ZipArchive::new(BufReader::new(file)).map_err(broken)?;
     let mut name = None;
     for index in 0..archive.len() {
@@ -31,7 +36,7 @@ pub(super) fn read(file: &File, length: u64) -> Result<Vec<Stored>, Fault> {
         ));
     };
     if archive.index_for_name(&format!("{name}constants.pkl")).is_some() {
-        let what = "a TorchScript program; save the model's state_dict() instead".into();
+        let what = "a TorchScript program".into();
         return Err(Fault::Refused { at: 0, what });
     }
     check_order(&mut archive, &name, file, length)?;

@@ -7,6 +7,9 @@ use super::value::{Global, Id, Storage, Tensor, Value};
 /// Most axes of a tensor.
 const MAX_AXES: usize = 16;
 
+/// The longest key of a storage, which each of its tensors keeps.
+const MAX_KEY: usize = 256;
+
 /// What `function` makes of `arguments`.
 pub(super) fn reduce(machine: &Machine, function: Id, arguments: Id) -> Result<Value, Fault> {
     let values = &machine.values;
@@ -108,7 +111,7 @@ pub(super) fn storage(machine: &Machine, id: Id) -> Result<Value, Fault> {
             &Value::Global(Global::Storage(numbers)),
             Value::Text(key),
             &Value::Int(count),
-        ) if kind == "storage" && count >= 0 => {
+        ) if kind == "storage" && count >= 0 && key.len() <= MAX_KEY => {
             let (key, count) = (key.clone(), count as u64);
             Ok(Value::Storage(Storage { key, numbers, count }))
         }

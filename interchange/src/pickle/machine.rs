@@ -50,6 +50,8 @@ pub(super) struct Machine {
     /// Heights of the stack at which marks were set.
     marks: Vec<usize>,
     memo: HashMap<u32, Id>,
+    /// Items that were copied from lists into dictionaries.
+    copied: usize,
     /// Where the opcode stands that is being followed.
     pub(super) at: u64,
 }
@@ -147,7 +149,13 @@ impl Machine {
             op::REDUCE => {
                 let operands = self.last(2)?;
                 let made = build::reduce(self, operands[0], operands[1])?;
-                self.make(made)
+                if let Value::Dict(items) = &made {
+                    self.copied += items.len();
+                }
+                match self.copied > MAX_VALUES {
+                    true => Err(self.broken(&format!("more than {MAX_VALUES} items of dictionaries"))),
+                    false => self.make(made),
+                }
             }
             op::BINPERSID => {
                 let id = self.pop(self.at)?;

@@ -19,6 +19,8 @@ const PREFERRED: [&str; 9] = [
     "params",
     "state_dict_ema",
 ];
+/// The longest name of a tensor.
+const MAX_NAME: usize = 1024;
 /// How deep containers are searched.
 const MAX_DEPTH: usize = 8;
 
@@ -53,7 +55,14 @@ pub(super) fn named_tensors(pickle: &Pickle) -> Result<Vec<(String, &Tensor)>, F
             "it has no dictionary of named tensors; save a model's state_dict()".into(),
         ));
     };
-    Ok(tensors_of(pickle, id).collect())
+    let named = |(name, tensor): (&str, _)| match name.len() {
+        0..=MAX_NAME => Ok((name.to_string(), tensor)),
+        long => Err(Fault::broken(
+            0,
+            format!("a tensor's name has {long} bytes, at most {MAX_NAME} are read"),
+        )),
+    };
+    tensors_of(pickle, id).map(named).collect()
 }
 
 struct Search<'a> {
@@ -96,14 +105,14 @@ impl Search<'_> {
     }
 }
 
-fn tensors_of(pickle: &Pickle, id: Id) -> impl Iterator<Item = (String, &Tensor)> {
+fn tensors_of(pickle: &Pickle, id: Id) -> impl Iterator<Item = (&str, &Tensor)> {
     let items = match &pickle.values[id] {
         Value::Dict(items) => &items[..],
         _ => &[],
     };
     items.iter().filter_map(
         |&(key, value)| match (&pickle.values[key], &pickle.values[value]) {
-            (Value::Text(name), Value::Tensor(tensor)) => Some((name.clone(), tensor)),
+            (Value::Text(name), Value::Tensor(tensor)) => Some((name.as_str(), tensor)),
             _ => None,
         },
     )
