@@ -14,7 +14,7 @@ use graticule_graph::{GraphError, Op, Symbol, differentiate, topological};
 
 /// Ops that are never differentiated: leaves, comparisons, and gradients without a second derivative.
 /// Each must occur in what some case is differentiated or lowered to.
-const NOT_DIFFERENTIATED: [&str; 13] = [
+const NOT_DIFFERENTIATED: [&str; 14] = [
     "Input",
     "Parameter",
     "Constant",
@@ -27,6 +27,7 @@ const NOT_DIFFERENTIATED: [&str; 13] = [
     "LayerNormSums",
     "LocalResponseNormGradient",
     "CrossEntropyGradient",
+    "RecurrentGradient",
     "Dropout",
 ];
 

@@ -97,6 +97,44 @@ fn attention() {
 }
 
 #[test]
+fn l37_recurrent_layers() {
+    let mut layers = table! {
+        "rnn" => Rnn::new(4),
+        "rnn_relu_reversed" => Rnn::new(3).relu().reversed().sequence(),
+        "lstm" => Lstm::new(4),
+        "lstm_sequence" => Lstm::new(3).sequence(),
+        "lstm_stacked" => Lstm::new(3).layers(2).bidirectional(),
+        "gru" => Gru::new(4),
+        "gru_stacked" => Gru::new(3).layers(2).bidirectional().sequence(),
+        "gru_reset_before" => Gru::new(3).reset_before().sequence(),
+    };
+    let from = |x: &[&Symbol]| Lstm::new(3).sequence().on_from(x[1], &[x[0]]);
+    layers.insert("lstm_first_state", Box::new(from));
+    compare("sequences", layers);
+}
+
+#[test]
+fn l37_transformer_and_graph_convolution() {
+    let mut layers = table! {
+        "transformer" => TransformerEncoder::new(2).hidden(5),
+        "transformer_pre_norm" => TransformerEncoder::new(3).hidden(8).activation(Gelu).pre_norm().causal(),
+        "positions" => PositionalEncoding::new(),
+    };
+    let masked = |x: &[&Symbol]| TransformerEncoder::new(2).hidden(5).on_masked(x[1], x[0]);
+    layers.insert("transformer_masked", Box::new(masked));
+    let ring = |x: &[&Symbol]| {
+        let edges = [(0, 1), (1, 2), (2, 3), (3, 0), (1, 3)];
+        GraphConv::new(4)
+            .activation(Relu)
+            .on(x[0], &adjacency(5, &edges)?)
+    };
+    layers.insert("graph_conv_constant", Box::new(ring));
+    let given = |x: &[&Symbol]| GraphConv::new(4).no_bias().on(x[1], x[0]);
+    layers.insert("graph_conv_input", Box::new(given));
+    compare("sequences", layers);
+}
+
+#[test]
 fn pools() {
     compare(
         "layers",

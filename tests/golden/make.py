@@ -370,6 +370,112 @@ def attention():
     yield case("multi_head_attention", heads, {"x": draw(2, 5, 6)}, projections)
 
 
+def turned(parameters):
+    """Weights `[in, out]` as PyTorch's `[out, in]`."""
+    return {k: v.T if v.dim() == 2 else v for k, v in parameters.items()}
+
+
+def recurrent(name, module, steps, sequence, first=False):
+    """One of PyTorch's recurrent layers: all states, or the last of each direction."""
+    shapes = {k: v.T.shape if v.dim() == 2 else v.shape for k, v in module.named_parameters()}
+    hidden = module.hidden_size
+
+    def function(x, first=None, **parameters):
+        given = (x,) if first is None else (x, tuple(s.contiguous() for s in first.unsqueeze(0).chunk(2, -1)))
+        y, _ = torch.func.functional_call(module, turned(parameters), given)
+        return y if sequence else torch.cat([y[:, -1, :hidden], y[:, 0, hidden:]], -1)
+
+    inputs = {"x": draw(3, steps, module.input_size)}
+    if first:
+        inputs = {"first": draw(3, 2 * hidden), **inputs}
+    return case(name, function, inputs, {k: draw(*s, scale=0.6) for k, s in shapes.items()})
+
+
+def sequences():
+    nn = torch.nn
+    yield recurrent("rnn", nn.RNN(2, 4, batch_first=True), 5, False)
+    relu = nn.RNN(2, 3, nonlinearity="relu", batch_first=True)
+    backwards = recurrent("rnn_relu_reversed", relu, 4, True)
+    # The same layer from the last step to the first.
+    for group, names in {"inputs": ["x"], "gradients": ["x"]}.items():
+        for key in names:
+            backwards[group][key] = reverse_steps(backwards[group][key])
+    backwards["output"], backwards["upstream"] = map(reverse_steps, (backwards["output"], backwards["upstream"]))
+    yield backwards
+    yield recurrent("lstm", nn.LSTM(2, 4, batch_first=True), 5, False)
+    yield recurrent("lstm_sequence", nn.LSTM(5, 3, batch_first=True), 1, True)
+    yield recurrent("lstm_stacked", nn.LSTM(2, 3, num_layers=2, bidirectional=True, batch_first=True), 4, False)
+    yield recurrent("lstm_first_state", nn.LSTM(2, 3, batch_first=True), 4, True, first=True)
+    yield recurrent("gru", nn.GRU(2, 4, batch_first=True), 5, False)
+    yield recurrent("gru_stacked", nn.GRU(2, 3, num_layers=2, bidirectional=True, batch_first=True), 4, True)
+
+    def reset_before(x, weight_ih_l0, weight_hh_l0, bias_ih_l0, bias_hh_l0):
+        h, states = torch.zeros(len(x), 3), []
+        for t in range(x.shape[1]):
+            (xr, xz, xn), (br, bz, bn) = (x[:, t] @ weight_ih_l0 + bias_ih_l0).chunk(3, -1), bias_hh_l0.chunk(3)
+            ur, uz, un = weight_hh_l0.chunk(3, -1)
+            r, z = torch.sigmoid(xr + h @ ur + br), torch.sigmoid(xz + h @ uz + bz)
+            h = (1 - z) * torch.tanh(xn + (r * h) @ un + bn) + z * h
+            states.append(h)
+        return torch.stack(states, 1)
+
+    parameters = {"weight_ih_l0": draw(2, 9), "weight_hh_l0": draw(3, 9), "bias_ih_l0": draw(9), "bias_hh_l0": draw(9)}
+    yield case("gru_reset_before", reset_before, {"x": draw(2, 4, 2)}, parameters)
+
+
+def reverse_steps(t):
+    values = torch.tensor(t["data"]).reshape(t["shape"]).flip(1)
+    return tensor(values)
+
+
+def transformer(name, width, heads, hidden, causal=False, present=None, **options):
+    module = torch.nn.TransformerEncoderLayer(width, heads, hidden, 0.0, batch_first=True, **options)
+    own = {k.removeprefix("self_attn."): k for k, _ in module.named_parameters()}
+    shapes = {k: v.T.shape if v.dim() == 2 else v.shape for k, v in module.named_parameters()}
+    steps = 5
+
+    def function(x, present=None, **parameters):
+        mask = torch.nn.Transformer.generate_square_subsequent_mask(steps) if causal else None
+        padding = None if present is None else present == 0
+        return torch.func.functional_call(
+            module,
+            {own[k]: v for k, v in turned(parameters).items()},
+            (x,),
+            dict(src_mask=mask, src_key_padding_mask=padding),
+        )
+
+    inputs = {"x": draw(2, steps, width)}
+    if present is not None:
+        inputs = {"present": present, **inputs}
+    return case(name, function, inputs, {k: draw(*shapes[own[k]], scale=0.5) for k in own}, ("present",))
+
+
+def attention_blocks():
+    yield transformer("transformer", 6, 2, 5)
+    yield transformer("transformer_pre_norm", 6, 3, 8, causal=True, norm_first=True, activation="gelu")
+    yield transformer("transformer_masked", 4, 2, 5, present=torch.tensor([[1.0, 1, 1, 0, 0], [1, 0, 1, 1, 1]]))
+
+    def positions(x):
+        t, column = torch.arange(x.shape[1])[:, None], torch.arange(x.shape[2])[None]
+        angle = t / 10000 ** ((column - column % 2) / x.shape[2])
+        return x + torch.where(column % 2 == 0, angle.sin(), angle.cos())
+
+    yield case("positions", positions, {"x": draw(2, 4, 5)})
+
+    def graph_conv(x, adjacency, weight, bias=0.0):
+        loops = adjacency + torch.eye(x.shape[1])
+        root = torch.diag_embed(loops.sum(-1) ** -0.5)
+        return root @ loops @ root @ x @ weight + bias
+
+    edges = torch.zeros(5, 5)
+    for a, b in [(0, 1), (1, 2), (2, 3), (3, 0), (1, 3)]:
+        edges[a, b] = edges[b, a] = 1
+    ring = lambda x, weight, bias: F.relu(graph_conv(x, edges, weight, bias))
+    yield case("graph_conv_constant", ring, {"x": draw(2, 5, 3)}, {"weight": draw(3, 4), "bias": draw(4)})
+    given = {"adjacency": draw(2, 4, 4).abs(), "x": draw(2, 4, 3)}
+    yield case("graph_conv_input", graph_conv, given, {"weight": draw(3, 4)})
+
+
 if __name__ == "__main__":
     write("layers", [*dense(), *convolutions(), *pools(), *shaping(), *norms()])
     write("activations", activations())
@@ -379,3 +485,4 @@ if __name__ == "__main__":
     write("schedules", schedules())
     write("rounded_pools", rounded_pools())
     write("attention", attention())
+    write("sequences", [*sequences(), *attention_blocks()])

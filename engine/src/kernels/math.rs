@@ -26,7 +26,8 @@ pub(crate) fn exp(x: f32) -> f32 {
 /// 2ⁿ for an integer n in −126…127.
 #[inline(always)]
 fn power_of_two(n: f32) -> f32 {
-    f32::from_bits(((n + 127.0) as i32 as u32) << 23)
+    // Behind 1.5·2²³ the last bits are the integer itself; a cast would check each lane for its range.
+    f32::from_bits((n + (127.0 + 12_582_912.0)).to_bits() << 23)
 }
 
 /// ln x for x > 0; −∞ at 0, NaN below.

@@ -29,6 +29,7 @@ pub(crate) mod pack;
 mod pad;
 mod peak;
 mod pool;
+mod recurrent;
 mod reduce;
 mod reference;
 mod registry;

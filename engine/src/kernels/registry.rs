@@ -5,8 +5,8 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
     BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, chain, conv, dropout, elementwise,
-    gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement, norm, pad, pool, reduce,
-    reference, resize, small_conv, softmax,
+    gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement, norm, pad, pool,
+    recurrent, reduce, reference, resize, small_conv, softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};
@@ -194,6 +194,8 @@ fn graph_op(
         Op::CrossEntropyGradient(op) => softmax::cross_entropy_gradient(context, op.cross_entropy, output),
         Op::Gather(_) => gather::forward(context, output),
         Op::GatherGradient(_) => gather::gradient(context, output),
+        Op::Recurrent(op) => recurrent::forward(context, *op, shapes),
+        Op::RecurrentGradient(op) => recurrent::backward(context, op.of, shapes),
         Op::LocallyConnected2d(op) => locally::forward(context, *op, shapes, output)?,
         Op::LocallyConnected2dInputGradient(op) => locally::input_gradient(context, op.layer, shapes)?,
         Op::LocallyConnected2dWeightGradient(op) => locally::weight_gradient(context, op.layer, shapes)?,

@@ -17,6 +17,7 @@ mod normalize;
 mod pad;
 mod plain;
 mod pool;
+mod recurrent;
 mod reduce;
 mod reshape;
 mod resize;
@@ -47,6 +48,7 @@ pub use matmul::{MatMul, MatMulSizes};
 pub use normalize::{BatchMoments, Normalize, NormalizeInputGradient, NormalizeSums, UnbiasedVariance};
 pub use pad::{Pad2d, Pad2dGradient, PadMode};
 pub use pool::{Pool2d, Pool2dGradient, Pool2dSizes, PoolKind};
+pub use recurrent::{Cell, Recurrent, RecurrentGradient, Squash};
 pub use reduce::{Reduce, ReduceKind};
 pub use reshape::{Axis, Concat, ConcatGradient, Reshape, Slice, SliceGradient, Target, Transpose};
 pub use resize::{Resize2d, Resize2dGradient, ResizeMode, ResizeTap, ResizeTo};
@@ -173,7 +175,7 @@ registry! {
     BatchNorm, BatchMoments, UnbiasedVariance, Normalize, NormalizeSums, NormalizeInputGradient,
     LayerNorm, LayerNormInputGradient, LayerNormSums, LocalResponseNorm, LocalResponseNormGradient,
     Softmax, SoftmaxGradient, LogSoftmax, LogSoftmaxGradient, CrossEntropy, CrossEntropyGradient,
-    Gather, GatherGradient,
+    Gather, GatherGradient, Recurrent, RecurrentGradient,
     LocallyConnected2d, LocallyConnected2dInputGradient, LocallyConnected2dWeightGradient,
     Dropout, DropoutMask,
 }

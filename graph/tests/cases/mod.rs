@@ -3,6 +3,7 @@
 mod images;
 mod plain;
 mod rows;
+mod sequences;
 
 use graticule_graph::ndarray::{ArrayD, IxDyn};
 use graticule_graph::{Binding, GraphError, Mode, Symbol, lower};
@@ -128,6 +129,7 @@ pub fn table() -> Vec<Case> {
     plain::add(&mut table);
     images::add(&mut table);
     rows::add(&mut table);
+    sequences::add(&mut table);
     table.0
 }
 

@@ -22,15 +22,29 @@ use crate::{Distribution, Fans, Initialiser};
 #[derive(Debug, Clone, PartialEq)]
 pub struct MultiHeadAttention {
     heads: usize,
+    causal: bool,
     name: Option<String>,
 }
 
 named!(MultiHeadAttention);
 
+/// A score that softmax makes 0 beside any other, and which f32 can still be added to.
+const HOPELESS: f32 = -1e9;
+
 impl MultiHeadAttention {
     /// With this many heads.
     pub fn new(heads: usize) -> Self {
-        Self { heads, name: None }
+        Self {
+            heads,
+            causal: false,
+            name: None,
+        }
+    }
+
+    /// A row asks itself and the rows before it only.
+    pub fn causal(mut self) -> Self {
+        self.causal = true;
+        self
     }
 
     /// The layer's output for the sequence `x`.
@@ -38,6 +52,19 @@ impl MultiHeadAttention {
     /// # Errors
     /// When `x` is no sequence `[N, T, D]`, or the heads do not divide D.
     pub fn on(&self, x: &Symbol) -> Result<Symbol, GraphError> {
+        self.build(x, None)
+    }
+
+    /// The same, where no row asks one for which `present` `[N, T]` is 0; it is 1 for all others. (If all are
+    /// 0, each asks all alike.)
+    ///
+    /// # Errors
+    /// As [`MultiHeadAttention::on`], and when `present` has another length.
+    pub fn on_masked(&self, x: &Symbol, present: &Symbol) -> Result<Symbol, GraphError> {
+        self.build(x, Some(present))
+    }
+
+    fn build(&self, x: &Symbol, present: Option<&Symbol>) -> Result<Symbol, GraphError> {
         let kind = "multi_head_attention";
         let _scope = Scope::enter(kind, self.name.as_deref());
         let [_, length, width] = axes(kind, x, "a sequence [N, T, D]")?;
@@ -53,7 +80,7 @@ impl MultiHeadAttention {
             transpose_b: true,
             ..MatMul::default()
         };
-        let scores = Symbol::apply(against, &[&query, &key])?;
+        let scores = self.masked(Symbol::apply(against, &[&query, &key])?, present)?;
         let mixed = Symbol::apply(Softmax {}, &[&scores])?.matmul(&value)?;
         let back = Transpose {
             order: vec![0, 2, 1, 3],
@@ -61,6 +88,29 @@ impl MultiHeadAttention {
         let joined =
             Symbol::apply(back, &[&mixed])?.reshape(&[Axis::Keep(0), Axis::Keep(1), Axis::Length(width)])?;
         Dense::new(width).name("out_proj").on(&joined)
+    }
+
+    /// Scores `[N, heads, T, T]`, hopelessly low where nothing is to be asked.
+    fn masked(&self, mut scores: Symbol, present: Option<&Symbol>) -> Result<Symbol, GraphError> {
+        let length = scores.shape().last_axis();
+        if let Some(present) = present {
+            if present.shape().rank() != 2 || present.shape().last_axis() != length {
+                let message = format!(
+                    "reads which of {length} rows are present, [N, {length}], found {}",
+                    present.shape()
+                );
+                return Err(GraphError::shape("multi_head_attention", message));
+            }
+            let low = present.affine(-HOPELESS, HOPELESS)?;
+            let over = [Axis::Keep(0), Axis::Length(1), Axis::Length(1), Axis::Keep(1)];
+            scores = scores.add(&low.reshape(&over)?)?;
+        }
+        if self.causal {
+            let later = |k: usize| if k % length > k / length { HOPELESS } else { 0.0 };
+            let low = Symbol::constants((0..length * length).map(later).collect(), [length, length]);
+            scores = scores.add(&low)?;
+        }
+        Ok(scores)
     }
 
     /// `[N, T, D]` to `[N, heads, T, D/heads]`.

@@ -20,6 +20,23 @@ pub struct GlobalAvgPool2d;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct GlobalMaxPool2d;
 
+/// The mean of each column over all steps: `[N, T, C]` to `[N, C]`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GlobalAvgPool1d;
+
+impl GlobalAvgPool1d {
+    /// One row of means per sequence.
+    ///
+    /// # Errors
+    /// When `x` is no sequence `[N, T, C]`.
+    pub fn on(&self, x: &Symbol) -> Result<Symbol, GraphError> {
+        let _scope = Scope::enter("global_avg_pool1d", None);
+        axes::<3>("global_avg_pool1d", x, "a sequence [N, T, C]")?;
+        x.reduce(ReduceKind::Mean, &[1])?
+            .reshape(&[Axis::Keep(0), Axis::Keep(2)])
+    }
+}
+
 impl GlobalAvgPool2d {
     /// One row of channel means per image.
     ///

@@ -72,7 +72,7 @@ pub fn in_f32(outputs: &[Symbol], given: &Given, batch: usize) -> Vec<ArrayD<f64
     let used: Vec<u64> = topological(outputs).iter().map(Symbol::id).collect();
     let named: Vec<(String, Symbol)> = given
         .iter()
-        .filter_map(|(s, _)| Some((s.as_parameter()?.role.clone(), s.clone())))
+        .filter_map(|(s, _)| s.as_parameter().map(|_| (format!("p{}", s.id()), s.clone())))
         .collect();
     let mut parameters = Parameters::new(&named);
     let engine = Engine::new(2);
@@ -81,7 +81,9 @@ pub fn in_f32(outputs: &[Symbol], given: &Given, batch: usize) -> Vec<ArrayD<f64
         Program::compile(&engine, &request, parameters.layout(), &Binding::batch(batch)).unwrap();
     for (symbol, value) in given {
         match (symbol.as_parameter(), symbol.as_input()) {
-            (Some(p), _) => parameters.set(&p.role, &as_f32(value)).unwrap(),
+            (Some(_), _) => parameters
+                .set(&format!("p{}", symbol.id()), &as_f32(value))
+                .unwrap(),
             (_, Some(i)) if used.contains(&symbol.id()) => {
                 program.set_input(&i.name, &as_f32(value)).unwrap()
             }
@@ -109,10 +111,22 @@ pub fn close(what: &str, found: &ArrayD<f64>, expected: &Tensor, tolerance: f64)
     }
 }
 
-/// The parameters behind `outputs` by role.
+/// The parameters behind `outputs` by role; where a role occurs twice, by layer and role.
 pub fn parameters(outputs: &[Symbol]) -> BTreeMap<String, Symbol> {
-    let of = |s: Symbol| Some((s.as_parameter()?.role.clone(), s));
-    topological(outputs).into_iter().filter_map(of).collect()
+    let role = |s: &Symbol| s.as_parameter().map(|p| p.role.clone());
+    let found: Vec<Symbol> = topological(outputs)
+        .into_iter()
+        .filter(|s| role(s).is_some())
+        .collect();
+    let name = |s: &Symbol| match found.iter().filter(|other| role(other) == role(s)).count() {
+        1 => role(s).unwrap(),
+        _ => format!(
+            "{}.{}",
+            s.scope().unwrap().name.clone().unwrap_or_default(),
+            role(s).unwrap()
+        ),
+    };
+    found.iter().map(|s| (name(s), s.clone())).collect()
 }
 
 /// Builds `layer` on the case's inputs and compares output and all gradients with PyTorch's.

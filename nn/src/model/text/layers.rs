@@ -81,6 +81,22 @@ const DEPTHWISE: &[Field] = &[
 ];
 const POOL: &[Field] = &[may("size", K::Extent), STRIDE, PADDING, FLOOR];
 
+const RECURRENT: &[Field] = &[
+    needed("units", K::Count),
+    may("layers", K::Count),
+    may("bidirectional", K::Switch("bidirectional")),
+    may("reversed", K::Switch("reversed")),
+    may("sequence", K::Switch("sequence")),
+];
+const TRANSFORMER: &[Field] = &[
+    needed("heads", K::Count),
+    may("hidden", K::Count),
+    may("dropout", K::Number),
+    ACTIVATION,
+    may("prenorm", K::Switch("prenorm")),
+    may("causal", K::Switch("causal")),
+];
+
 /// Gives a convolution-like layer the options that stand in the text.
 macro_rules! with_options {
     ($layer:expr, $a:expr, [$($option:ident),*]) => {{
@@ -116,6 +132,23 @@ macro_rules! pooled {
     }};
 }
 
+/// Gives a recurrent layer the options that stand in the text.
+macro_rules! recurrent {
+    ($layer:ident, $a:expr, $x:expr) => {{
+        let mut layer = l::$layer::new($a.count("units")).layers($a.count("layers"));
+        if $a.switch("bidirectional", false) {
+            layer = layer.bidirectional();
+        }
+        if $a.switch("reversed", false) {
+            layer = layer.reversed();
+        }
+        if $a.switch("sequence", false) {
+            layer = layer.sequence();
+        }
+        name(layer, $a, l::$layer::name).on($x[0])
+    }};
+}
+
 macro_rules! layer_types {
     ($($name:literal $([$($alias:literal),*])? $reads:ident $fields:expr, $about:literal, $build:expr;)*) => {
         /// Every layer type, in the order of the docs.
@@ -147,9 +180,14 @@ layer_types! {
     "l2pool" One POOL, "root of the sum of squares of each window", |a, x| pooled!(L2Pool2d, a, x);
     "adaptiveavgpool" One &[may("size", K::Extent)], "mean of each part of a grid",
         |a, x| l::AdaptiveAvgPool2d::new(a.extent("size").unwrap_or([1, 1])).on(x[0]);
-    "globalavgpool" ["gap"] One &[], "mean of each channel", |_, x| l::GlobalAvgPool2d.on(x[0]);
+    "globalavgpool" ["gap"] One &[], "mean of each channel", |_, x| match x[0].shape().rank() {
+        3 => l::GlobalAvgPool1d.on(x[0]),
+        _ => l::GlobalAvgPool2d.on(x[0]),
+    };
     "globalmaxpool" One &[], "largest value of each channel", |_, x| l::GlobalMaxPool2d.on(x[0]);
     "flatten" One &[], "all axes of a sample in one", |_, x| l::Flatten.on(x[0]);
+    "reshape" One &[needed("shape", K::Extent)], "a sample as steps of features: a sequence",
+        |a, x| l::Reshape::new(a.extent("shape").unwrap_or([1, 1])).on(x[0]);
     "dropout" One &[may("rate", K::Number)], "random zeros while training",
         |a, x| l::Dropout::new(a.number("rate").unwrap_or(0.5) as f32).on(x[0]);
     "batchnorm" ["bn"] One &[may("momentum", K::Number), may("epsilon", K::Number)], "batch normalisation", batch_norm;
@@ -157,6 +195,13 @@ layer_types! {
     "lrn" ["localresponsenorm"] One &[may("size", K::Whole)], "local response normalisation", |a, x| l::LocalResponseNorm::new(a.count_or("size", 5)).on(x[0]);
     "attention" ["multiheadattention"] One &[may("heads", K::Whole)], "multi-head self-attention",
         |a, x| name(l::MultiHeadAttention::new(a.count_or("heads", 1)), a, l::MultiHeadAttention::name).on(x[0]);
+    "positions" One &[may("learned", K::Switch("learned"))], "the place of each step, added", positions;
+    "transformer" One TRANSFORMER, "attention and a dense pair, each with a shortcut and a norm", transformer;
+    "rnn" One RECURRENT, "recurrent layer", |a, x| recurrent!(Rnn, a, x);
+    "lstm" One RECURRENT, "long short-term memory", |a, x| recurrent!(Lstm, a, x);
+    "gru" One RECURRENT, "gated recurrent unit", |a, x| recurrent!(Gru, a, x);
+    "graphconv" ["graph-conv"] Several &[needed("units", K::Count), ACTIVATION, BIAS],
+        "each vertex from its neighbours; reads vertices and adjacency", graph_conv;
     "upsample" One &[may("scale", K::Extent), may("bilinear", K::Switch("bilinear"))], "a larger image", upsample;
     "add" Several &[ACTIVATION], "sum of layers", |a, x| a.activation().on(&l::Add.on(x)?);
     "concat" Several &[], "channels of layers side by side", |_, x| l::Concat::new().on(x);
@@ -304,5 +349,43 @@ fn upsample(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
     match a.switch("bilinear", false) {
         true => layer.interpolation(l::Interpolation::Bilinear).on(x[0]),
         false => layer.on(x[0]),
+    }
+}
+
+fn positions(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
+    let mut layer = name(l::PositionalEncoding::new(), a, l::PositionalEncoding::name);
+    if a.switch("learned", false) {
+        layer = layer.learned();
+    }
+    layer.on(x[0])
+}
+
+fn transformer(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
+    let mut layer = l::TransformerEncoder::new(a.count("heads"));
+    layer = layer.hidden(a.count_or("hidden", 4 * x[0].shape().last_axis()));
+    layer = layer.dropout(a.number("dropout").unwrap_or(0.0) as f32);
+    if a.activation() != Activation::Linear {
+        layer = layer.activation(a.activation());
+    }
+    if a.switch("prenorm", false) {
+        layer = layer.pre_norm();
+    }
+    if a.switch("causal", false) {
+        layer = layer.causal();
+    }
+    name(layer, a, l::TransformerEncoder::name).on(x[0])
+}
+
+fn graph_conv(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
+    let mut layer = name(l::GraphConv::new(a.count("units")), a, l::GraphConv::name);
+    if !a.switch("bias", true) {
+        layer = layer.no_bias();
+    }
+    match x {
+        [vertices, adjacency] => layer.activation(a.activation()).on(vertices, adjacency),
+        _ => {
+            let message = format!("reads two layers, vertices and adjacency; found {}", x.len());
+            Err(GraphError::shape("graph_conv", message))
+        }
     }
 }

@@ -79,6 +79,21 @@ fn every_layer_type_builds() {
         let built = match layer.name {
             "conv1d" => from_line("conv1d 4 3", &[100, 2], None),
             "attention" => from_line("attention heads=2", &[10, 6], None),
+            "transformer" => from_line(
+                "positions learned, transformer 2 12 gelu prenorm causal",
+                &[10, 6],
+                None,
+            ),
+            "reshape" => from_line("reshape 7x112, globalavgpool", IMAGE, None),
+            "positions" | "rnn" | "lstm" | "gru" => {
+                let line = "positions, rnn 4 sequence, gru 4 2 bidirectional sequence, lstm 3 reversed";
+                from_line(line, &[10, 6], None)
+            }
+            "graphconv" => from_line(
+                "attention heads=1 name=v, softmax name=a, graphconv 3 relu nobias from=v+a",
+                &[6, 6],
+                None,
+            ),
             _ => from_line(&line, IMAGE, None),
         };
         assert!(built.is_ok(), "{line}: {}", built.unwrap_err());
