@@ -474,6 +474,11 @@ impl Program {
         self.lanes.is_some()
     }
 
+    /// Whether samples are so large that some layers take them in bands of rows.
+    pub fn in_bands(&self) -> bool {
+        self.plan.stages.iter().any(|stage| !stage.bands.is_empty())
+    }
+
     /// The arithmetic of one run.
     pub fn cost(&self) -> Cost {
         let steps = self.plan.steps.iter().map(|s| s.arithmetic);

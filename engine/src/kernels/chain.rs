@@ -3,6 +3,8 @@
 
 mod spread;
 
+use std::ops::Range;
+
 use graph::Shape;
 
 use super::columns::{LANES, repeat_first, run_length};
@@ -10,7 +12,7 @@ use super::elementwise::{map, scale_shift, slope, zip};
 use super::norm::{fold, gradient_rows, open_rows, products, relu_rows, scale_rows, sum_runs};
 use super::reduce::total_of;
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Task, Work};
+use super::{BuildContext, Isa, Kernel, Rows, Task, Work};
 use crate::plan::chain::{Chain, End, Form, Link, Source, Then};
 use spread::Spread;
 
@@ -167,6 +169,22 @@ impl ChainKernel {
         by_channel.then(|| run_length(self.channels))
     }
 
+    /// The elements that a task is to do.
+    fn elements(&self, task: &Task<'_>) -> Range<usize> {
+        let domain = &self.chain.domain;
+        if !self.by_sample {
+            return 0..domain.elements();
+        }
+        let sample: usize = domain[1..].iter().product();
+        match &task.rows {
+            Some(rows) => {
+                let row = sample / domain[1].max(1);
+                rows.start * row..rows.end * row
+            }
+            None => 0..sample * task.count(),
+        }
+    }
+
     fn totals(&self) -> usize {
         2 * self.end_run().unwrap_or(0)
     }
@@ -266,6 +284,7 @@ impl Kernel for ChainKernel {
             output,
             scratch,
             range,
+            rows,
             fresh,
             key,
         } = task;
@@ -275,14 +294,11 @@ impl Kernel for ChainKernel {
             output: &mut [],
             scratch: &mut [],
             range,
+            rows,
             fresh,
             key,
         };
-        let elements = self.chain.domain.elements();
-        let elements = match self.by_sample {
-            true => elements / self.chain.domain[0].max(1) * task.count(),
-            false => elements,
-        };
+        let elements = self.elements(&task);
         let (spreads, rest) = scratch.split_at_mut(self.spreads.len() * self.tile);
         let (tiles, totals) = rest.split_at_mut(self.places_used * self.tile);
         let totals = &mut totals[..self.totals()];
@@ -292,17 +308,27 @@ impl Kernel for ChainKernel {
             output.fill(0.0);
         }
         let mut total = 0.0;
-        for start in (0..elements).step_by(self.tile) {
+        for start in elements.clone().step_by(self.tile) {
             let tile = Tile {
                 kernel: self,
                 task: &task,
                 spreads,
                 start,
-                length: self.tile.min(elements - start),
+                length: self.tile.min(elements.end - start),
             };
             self.tile(&tile, tiles, output, totals, &mut total);
         }
         self.end(totals, total, output);
+    }
+
+    fn rows(&self) -> Option<Rows> {
+        let rows = *self
+            .chain
+            .domain
+            .get(1)
+            .filter(|_| self.chain.domain.rank() > 2)?;
+        let full = self.chain.operands.iter().map(|o| o.form == Form::Full);
+        self.by_sample.then(|| Rows::alike(rows, full))
     }
 
     fn finish(&self, partials: &[f32], output: &mut [f32]) {

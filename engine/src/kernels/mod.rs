@@ -34,6 +34,7 @@ mod reduce;
 mod reference;
 mod registry;
 mod resize;
+mod rows;
 mod simd;
 mod small_conv;
 mod softmax;
@@ -49,6 +50,7 @@ pub use isa::{Isa, Level, Precision};
 pub use pack::Pack;
 pub use peak::peak_flops;
 pub use registry::{Built, Packing, build};
+pub use rows::{Reading, Rows};
 pub(crate) use small_conv::sparse_way_back;
 
 /// How a kernel's work may be split.
@@ -84,6 +86,11 @@ pub trait Kernel: Send + Sync {
     /// Scratch memory for one call, in f32 elements; its content is arbitrary.
     fn scratch(&self) -> usize {
         0
+    }
+
+    /// How the work on one sample of [`Work::Samples`] or [`Work::Reduction`] is cut into rows, if it can be.
+    fn rows(&self) -> Option<Rows> {
+        None
     }
 
     /// For [`Work::Reduction`]: the result from the partial results, which lie one after another.
@@ -138,6 +145,9 @@ pub struct Task<'a> {
     pub scratch: &'a mut [f32],
     /// The samples or pieces to do.
     pub range: Range<usize>,
+    /// Of a range of one sample: the rows to do, all if it does not say. Operands and result are those of the
+    /// whole sample.
+    pub rows: Option<Range<usize>>,
     /// Whether a reduction's partial result is empty as yet: replace it instead of adding to it.
     pub fresh: bool,
     /// The key of this step's random numbers.

@@ -7,7 +7,7 @@ use graph::Shape;
 
 use super::columns::{LANES, over_rows, repeat_first, run_length};
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Task, Work};
+use super::{BuildContext, Isa, Kernel, Rows, Task, Work};
 use crate::per_isa;
 
 /// Runs summed in registers before they are added to the totals.
@@ -21,6 +21,8 @@ struct Moments {
     isa: Isa,
     work: Work,
     channels: usize,
+    /// Image lines, and elements in one.
+    lines: [usize; 2],
 }
 
 pub(crate) fn moments(context: &BuildContext, x: &Shape) -> Built {
@@ -30,6 +32,10 @@ pub(crate) fn moments(context: &BuildContext, x: &Shape) -> Built {
         isa: context.isa,
         work,
         channels,
+        lines: match x.rank() {
+            4 => [x[1], x[2] * x[3]],
+            _ => [0; 2],
+        },
     };
     Built::new(kernel, vec![matches!(work, Work::Reduction { .. })])
 }
@@ -92,8 +98,16 @@ impl Kernel for Moments {
     fn scratch(&self) -> usize {
         3 * run_length(self.channels) + 3 * self.channels + 1
     }
+    fn rows(&self) -> Option<Rows> {
+        let by_line = matches!(self.work, Work::Reduction { .. }) && self.lines[0] > 0;
+        by_line.then(|| Rows::alike(self.lines[0], [true].into_iter()))
+    }
     fn run(&self, task: Task<'_>) {
         let x = task.input(0);
+        let x = match &task.rows {
+            Some(rows) => &x[rows.start * self.lines[1]..rows.end * self.lines[1]],
+            None => x,
+        };
         let (partial, scratch) = task.scratch.split_at_mut(3 * self.channels + 1);
         match self.work {
             Work::Reduction { .. } => add_rows(self.isa, x, self.channels, task.output, scratch, task.fresh),

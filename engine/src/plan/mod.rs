@@ -1,6 +1,7 @@
 //! From a graph to a plan: which kernel computes each value, in which stage, and where it lies.
 
 mod action;
+mod bands;
 pub(crate) mod chain;
 mod draft;
 mod fuse;

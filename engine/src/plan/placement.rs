@@ -200,9 +200,13 @@ impl Ordered<'_> {
             let owners: Vec<usize> = inside
                 .filter(|v| made.contains_key(v) && !shared.contains(v))
                 .collect();
+            // In bands all steps take turns.
             let request = |v: &usize| Request {
                 elements: self.values[*v].elements / self.context.batch * micro_batch,
-                alive: made[v]..=last.get(v).copied().unwrap_or(made[v]),
+                alive: match stage.bands.is_empty() {
+                    true => made[v]..=last.get(v).copied().unwrap_or(made[v]),
+                    false => stage.steps.start..=stage.steps.end,
+                },
             };
             let (offsets, elements) = memory::place(&owners.iter().map(request).collect::<Vec<_>>());
             for (&value, offset) in owners.iter().zip(offsets) {

@@ -7,6 +7,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 
+use super::bands::bands;
 use super::draft::{Draft, NOT_READ, Value};
 use crate::kernels::{BuildContext, Work};
 
@@ -40,6 +41,8 @@ pub(crate) struct Stage {
     pub cost: f64,
     /// Whether it depends on parameters alone: it need not run again until they change.
     pub constant: bool,
+    /// Of a batch stage that takes a sample in bands: how many rows of each step are done after each.
+    pub bands: Vec<Vec<usize>>,
 }
 
 /// An order of the drafts and its stages. Those that `constant` marks come first, in stages of their own.
@@ -115,7 +118,7 @@ fn schedule_part(
             .filter(|d| pieces(d) && ready(d, &none))
             .collect();
         if !together.is_empty() {
-            push_stage(&together, StageKind::Pieces, drafts, order, stages);
+            push_stage(&together, StageKind::Pieces, Vec::new(), drafts, (order, stages));
             done.extend(&together);
             left.retain(|d| !done.contains(d));
             continue;
@@ -133,10 +136,13 @@ fn schedule_part(
                 }
             }
         }
-        let kind = StageKind::Batch {
-            micro_batch: micro_batch(&members, drafts, values, context),
+        let micro_batch = micro_batch(&members, drafts, values, context);
+        let bands = match micro_batch {
+            1 => bands(&members, drafts, values, context),
+            _ => Vec::new(),
         };
-        push_stage(&members, kind, drafts, order, stages);
+        let kind = StageKind::Batch { micro_batch };
+        push_stage(&members, kind, bands, drafts, (order, stages));
         done.extend(&members);
         left.retain(|d| !done.contains(d));
     }
@@ -188,9 +194,9 @@ impl Appetite {
 fn push_stage(
     members: &[usize],
     kind: StageKind,
+    bands: Vec<Vec<usize>>,
     drafts: &[Draft],
-    order: &mut Vec<usize>,
-    stages: &mut Vec<Stage>,
+    (order, stages): (&mut Vec<usize>, &mut Vec<Stage>),
 ) {
     let start = order.len();
     order.extend_from_slice(members);
@@ -200,6 +206,7 @@ fn push_stage(
         kind,
         cost,
         constant: false,
+        bands,
     });
 }
 

@@ -4,7 +4,7 @@ use std::ops::Range;
 
 use super::Pool;
 use crate::kernels::{Located, Task, Work};
-use crate::plan::{Plan, Region, Slot, Stage, StageKind, Step};
+use crate::plan::{Operand, Plan, Region, Slot, Stage, StageKind, Step};
 
 /// Below this many estimated nanoseconds a stage stays on the caller's thread: waking others costs more.
 const WORTH_SHARING: f64 = 15_000.0;
@@ -113,6 +113,7 @@ pub(crate) fn execute(
                 for step in stage.steps.clone() {
                     let alone = Stage {
                         steps: step..step + 1,
+                        bands: Vec::new(),
                         ..stage.clone()
                     };
                     run_stage(plan, &alone, &bases, pool);
@@ -137,7 +138,7 @@ fn run_stage(plan: &Plan, stage: &Stage, bases: &Bases, pool: &Pool) {
     match stage.kind {
         StageKind::Batch { micro_batch } => {
             share(pool, threads, plan.chunks, &|worker, chunks| {
-                run_chunks(plan, steps, chunks, micro_batch, bases, worker);
+                run_chunks(plan, (steps, &stage.bands), chunks, micro_batch, bases, worker);
             });
             let reductions = steps.iter().filter(|s| s.partials.is_some()).count();
             if reductions > 0 {
@@ -196,7 +197,13 @@ fn run_pieces(plan: &Plan, step: &Step, pieces: Range<usize>, bases: &Bases, wor
         let start = pieces.start * elements;
         let end = (pieces.end * elements).min(step.output.elements);
         let at = bases.at(step.output).wrapping_add(start);
-        run_step(plan, step, pieces, (at, end - start), bases, worker);
+        let part = Part {
+            begin: pieces.start,
+            range: pieces,
+            rows: None,
+            fresh: true,
+        };
+        run_step(plan, step, part, (at, end - start), bases, worker);
     }
 }
 
@@ -216,7 +223,7 @@ fn share(pool: &Pool, threads: usize, count: usize, work: &(dyn Fn(usize, Range<
 /// put together depends on the threads, so a reduction always sees whole chunks or fixed parts of one.
 fn run_chunks(
     plan: &Plan,
-    steps: &[Step],
+    (steps, bands): (&[Step], &[Vec<usize>]),
     chunks: Range<usize>,
     micro_batch: usize,
     bases: &Bases,
@@ -228,7 +235,7 @@ fn run_chunks(
         for chunk in chunks {
             for start in (first(chunk)..first(chunk + 1)).step_by(micro_batch) {
                 let range = start..(start + micro_batch).min(first(chunk + 1));
-                run_range(plan, steps, chunk..chunk + 1, range, bases, worker);
+                run_bands(plan, (steps, bands), chunk, range, bases, worker);
             }
         }
         return;
@@ -236,6 +243,37 @@ fn run_chunks(
     for chunk in chunks.clone().step_by(together) {
         let end = (chunk + together).min(chunks.end);
         run_range(plan, steps, chunk..end, first(chunk)..first(end), bases, worker);
+    }
+}
+
+/// Runs all steps on some samples of one chunk, in bands of rows if there are any: one sample then.
+fn run_bands(
+    plan: &Plan,
+    (steps, bands): (&[Step], &[Vec<usize>]),
+    chunk: usize,
+    range: Range<usize>,
+    bases: &Bases,
+    worker: usize,
+) {
+    let Some(count) = bands.first().map(Vec::len) else {
+        return run_range(plan, steps, chunk..chunk + 1, range, bases, worker);
+    };
+    for band in 0..count {
+        for (step, done) in steps.iter().zip(bands) {
+            let before = band.checked_sub(1).map_or(0, |last| done[last]);
+            let rows = before..done[band];
+            // Everything at once is for steps that cannot be cut, too.
+            let everything = rows.start == 0 && rows.end == done[count - 1];
+            let part = Part {
+                begin: range.start,
+                range: range.clone(),
+                rows: (!everything).then(|| rows.clone()),
+                fresh: true,
+            };
+            if !rows.is_empty() {
+                run_samples(plan, step, chunk..chunk + 1, part, bases, worker);
+            }
+        }
     }
 }
 
@@ -249,29 +287,57 @@ fn run_range(
     worker: usize,
 ) {
     for step in steps {
-        if let (Work::Reduction { partial }, Some(slot)) = (step.work, step.partials) {
-            for chunk in chunks.clone() {
-                let first = chunk * plan.batch / plan.chunks;
-                let end = (chunk + 1) * plan.batch / plan.chunks;
-                let part = range.start.max(first)..range.end.min(end);
-                let at = bases.at(slot).wrapping_add(chunk * partial);
-                // SAFETY: each chunk has its own partial result and is run by one worker.
-                let output = unsafe { std::slice::from_raw_parts_mut(at, partial) };
-                let fresh = part.start == first;
-                call(plan, step, (range.start, part), output, fresh, bases, worker);
-            }
-            continue;
-        }
+        let part = Part {
+            begin: range.start,
+            range: range.clone(),
+            rows: None,
+            fresh: true,
+        };
+        run_samples(plan, step, chunks.clone(), part, bases, worker);
+    }
+}
+
+/// What a kernel is to do.
+struct Part {
+    /// The sample with which local values begin.
+    begin: usize,
+    /// Samples or pieces.
+    range: Range<usize>,
+    /// Of one sample.
+    rows: Option<Range<usize>>,
+    fresh: bool,
+}
+
+/// Runs one step on some samples, chunk by chunk where it sums over them.
+fn run_samples(plan: &Plan, step: &Step, chunks: Range<usize>, part: Part, bases: &Bases, worker: usize) {
+    let (Work::Reduction { partial }, Some(slot)) = (step.work, step.partials) else {
         let each = step.output.elements / plan.batch;
-        let at = bases.samples(plan, step.output, (range.start, range.start), each, worker);
-        run_step(plan, step, range.clone(), (at, range.len() * each), bases, worker);
+        let at = bases.samples(plan, step.output, (part.begin, part.range.start), each, worker);
+        let elements = part.range.len() * each;
+        return run_step(plan, step, part, (at, elements), bases, worker);
+    };
+    for chunk in chunks {
+        let first = chunk * plan.batch / plan.chunks;
+        let end = (chunk + 1) * plan.batch / plan.chunks;
+        let own = part.range.start.max(first)..part.range.end.min(end);
+        let at = bases.at(slot).wrapping_add(chunk * partial);
+        // SAFETY: each chunk has its own partial result and is run by one worker.
+        let output = unsafe { std::slice::from_raw_parts_mut(at, partial) };
+        let begun = part.rows.as_ref().is_some_and(|rows| rows.start > 0);
+        let own = Part {
+            fresh: own.start == first && !begun,
+            range: own,
+            rows: part.rows.clone(),
+            ..part
+        };
+        call(plan, step, own, output, bases, worker);
     }
 }
 
 fn run_step(
     plan: &Plan,
     step: &Step,
-    range: Range<usize>,
+    part: Part,
     (at, elements): (*mut f32, usize),
     bases: &Bases,
     worker: usize,
@@ -279,34 +345,21 @@ fn run_step(
     // SAFETY: the ranges that `share` hands out do not overlap, and the plan gave the result storage
     // that no live value shares; a local result lies in the worker's own memory.
     let output = unsafe { std::slice::from_raw_parts_mut(at, elements) };
-    call(plan, step, (range.start, range), output, true, bases, worker);
+    call(plan, step, part, output, bases, worker);
 }
 
-/// Calls a kernel on a range of samples or pieces; local values begin with sample `begin`.
-fn call(
-    plan: &Plan,
-    step: &Step,
-    (begin, range): (usize, Range<usize>),
-    output: &mut [f32],
-    fresh: bool,
-    bases: &Bases,
-    worker: usize,
-) {
+/// Calls a kernel.
+fn call(plan: &Plan, step: &Step, part: Part, output: &mut [f32], bases: &Bases, worker: usize) {
     // SAFETY: each worker has its own memory, and scratch stands before the local values in it.
     let scratch =
         unsafe { std::slice::from_raw_parts_mut(bases.worker(plan, worker), step.kernel.scratch()) };
+    let at = (part.begin, part.range.start);
     let locate = |k: usize| {
-        let operand = step.operands[k];
+        let Operand { slot, per_sample } = step.operands[k];
         Located {
-            base: bases.samples(
-                plan,
-                operand.slot,
-                (begin, range.start),
-                operand.per_sample,
-                worker,
-            ),
-            per_sample: operand.per_sample,
-            elements: operand.slot.elements,
+            base: bases.samples(plan, slot, at, per_sample, worker),
+            per_sample,
+            elements: slot.elements,
         }
     };
     let nowhere = Located {
@@ -314,13 +367,14 @@ fn call(
         per_sample: 0,
         elements: 0,
     };
-    let run = |operands: &[Located], output: &mut [f32], scratch: &mut [f32]| {
+    let run = |operands: &[Located]| {
         step.kernel.run(Task {
             operands,
             output,
             scratch,
-            range: range.clone(),
-            fresh,
+            range: part.range,
+            rows: part.rows,
+            fresh: part.fresh,
             key: bases.key,
         });
     };
@@ -329,10 +383,10 @@ fn call(
         for (k, operand) in operands.iter_mut().take(step.operands.len()).enumerate() {
             *operand = locate(k);
         }
-        run(&operands[..step.operands.len()], output, scratch);
+        run(&operands[..step.operands.len()]);
     } else {
         let operands: Vec<Located> = (0..step.operands.len()).map(locate).collect();
-        run(&operands, output, scratch);
+        run(&operands);
     }
 }
 

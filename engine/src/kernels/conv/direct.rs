@@ -6,7 +6,7 @@ use std::ops::Range;
 use super::geometry::Region;
 use super::pass::{Pass, Phase};
 use crate::kernels::brgemm::{Finish, Operands, brgemm};
-use crate::kernels::{BuildContext, Built, Isa, Kernel, Task, Work};
+use crate::kernels::{BuildContext, Built, Isa, Kernel, Reading, Rows, Task, Work};
 use crate::plan::Epilogue;
 
 /// Bytes of the source that are read for all panels of outputs before the next.
@@ -53,12 +53,23 @@ impl Kernel for Direct {
         self.work
     }
 
+    fn rows(&self) -> Option<Rows> {
+        let [_, residual] = self.epilogue.operands(2);
+        let same = |k: usize| (Some(k) == residual).then_some(Reading::same(self.pass.result[0]));
+        let mut reads: Vec<_> = (0..4).map(same).collect();
+        reads[0] = Some(self.pass.reading());
+        (self.work == Work::Samples).then_some(Rows {
+            count: self.pass.result[0],
+            reads,
+        })
+    }
+
     fn run(&self, task: Task<'_>) {
         let [sample, _] = self.pass.elements();
         let rows = self.pass.result[0];
         let line = self.pass.source[1] * self.pass.source[2] * self.pass.phases[0].rows.step;
         let fit = (BLOCK / (line * 4).max(1)).max(1) * self.pass.step[0];
-        let range = task.range.clone();
+        let (range, band) = (task.range.clone(), task.rows.clone());
         let (mut call, skipped) = (
             self.call(task),
             range.start * self.pass.result[1] * self.pass.result[2],
@@ -71,10 +82,11 @@ impl Kernel for Direct {
                 }
             }
             // Large images in blocks of rows, small ones together.
-            _ if fit < rows => {
+            _ if fit < rows || band.is_some() => {
+                let rows = band.unwrap_or(0..rows);
                 for n in 0..range.len() {
-                    for first in (0..rows).step_by(fit) {
-                        self.block(&mut call, n..n + 1, first..(first + fit).min(rows));
+                    for first in rows.clone().step_by(fit) {
+                        self.block(&mut call, n..n + 1, first..(first + fit).min(rows.end));
                     }
                 }
             }

@@ -5,7 +5,7 @@ use std::ops::Range;
 
 use graph::ops::BoundWindow;
 
-use crate::kernels::Start;
+use crate::kernels::{Reading, Start};
 
 /// How one axis of a result reads one axis of its source.
 #[derive(Debug, Clone)]
@@ -53,6 +53,17 @@ impl Axis {
             step: 1,
             source: w.output[axis],
             taps: (0..w.kernel[axis]).filter_map(number).collect(),
+        }
+    }
+
+    /// How positions read the source, in order.
+    pub(super) fn reading(&self) -> Reading {
+        let farthest = self.taps.last().map_or(0, |&(_, distance)| distance);
+        Reading {
+            rows: self.source,
+            step: self.step,
+            ahead: farthest + 1 - self.step as isize,
+            up: 1,
         }
     }
 

@@ -6,9 +6,9 @@ use std::ops::Range;
 use graph::ops::Conv2dSizes;
 
 use super::geometry::{Axis, Cut, Region};
-use crate::kernels::BuildContext;
 use crate::kernels::matmul::panel_width;
 use crate::kernels::pack::{Pack, Source};
+use crate::kernels::{BuildContext, Reading};
 
 /// Result pixels (i·step + first) that read their source in the same way.
 pub(super) struct Phase {
@@ -104,6 +104,16 @@ impl Pass {
     /// Channels that a tap reads.
     pub(super) fn depth(&self) -> usize {
         self.source[2] / self.groups
+    }
+
+    /// How rows of the result read rows of the source.
+    pub(super) fn reading(&self) -> Reading {
+        let readings = self.phases.iter().map(|phase| phase.rows.reading());
+        let farthest = readings.max_by_key(|reading| reading.ahead);
+        Reading {
+            up: self.step[0],
+            ..farthest.unwrap_or(Reading::same(self.source[0]))
+        }
     }
 
     /// Elements of one sample of the source and of the result.

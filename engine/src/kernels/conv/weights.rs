@@ -6,7 +6,7 @@ use graph::ops::Conv2dSizes;
 
 use super::geometry::Axis;
 use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
-use crate::kernels::{BuildContext, Built, Isa, Kernel, Task, Work};
+use crate::kernels::{BuildContext, Built, Isa, Kernel, Reading, Rows, Task, Work};
 
 /// Pixels of the gradient that are taken for all weights before the next.
 const PIXELS: usize = 256;
@@ -77,6 +77,14 @@ impl Kernel for Weights {
         }
     }
 
+    fn rows(&self) -> Option<Rows> {
+        let high = self.sizes.window.output[0];
+        Some(Rows {
+            count: high,
+            reads: vec![Some(self.down.reading()), Some(Reading::same(high))],
+        })
+    }
+
     fn run(&self, task: Task<'_>) {
         if task.fresh {
             task.output.fill(0.0);
@@ -84,9 +92,9 @@ impl Kernel for Weights {
         let [high, wide] = self.sizes.window.output;
         let each = (PIXELS / wide).clamp(1, LINES);
         // Lines of the result, counted over all samples.
-        let lines = task.range.len() * high;
-        for first in (0..lines).step_by(each) {
-            let block = first..(first + each).min(lines);
+        let lines = task.rows.clone().unwrap_or(0..task.range.len() * high);
+        for first in lines.clone().step_by(each) {
+            let block = first..(first + each).min(lines.end);
             self.all(task.input(0), task.input(1), &block, task.output);
         }
     }

@@ -81,6 +81,7 @@ impl Kernel for ConvPool {
                     Work::Pieces { count, .. } => 0..count,
                     _ => sample..sample + 1,
                 },
+                rows: None,
                 fresh: true,
                 key: task.key,
             });
