@@ -24,6 +24,34 @@ use crate::{GraphError, Scope, Symbol, topological};
 /// # Errors
 /// [`GraphError::LossNotScalar`]; [`GraphError::NoGradient`] when an op on the way has no rule.
 pub fn differentiate(loss: &Symbol, with_respect_to: &[Symbol]) -> Result<Vec<Symbol>, GraphError> {
+    differentiate_by(loss, with_respect_to, &|_, _, _| Ok(None))
+}
+
+/// What may stand in for an op's own gradient rule: of a node, the gradient of its result, and the position of
+/// an operand, that operand's gradient; `None` where the op's own rule holds.
+pub type GradientRule<'a> = &'a dyn Fn(&Symbol, &Symbol, usize) -> Result<Option<Symbol>, GraphError>;
+
+/// As [`differentiate`], with `rule` in place of the ops' own rules wherever it gives one. What comes out is
+/// no derivative then, but what some pictures of networks are made of (guided back-propagation).
+///
+/// ```
+/// use graticule_graph::{Symbol, differentiate_by, interpret::evaluate};
+/// // A rule that lets squares pass gradients as they are.
+/// let x = Symbol::parameter("x", [], Default::default());
+/// let y = x.mul(&x)?.mul(&x)?;
+/// let pass = differentiate_by(&y, &[x.clone()], &|_, gradient, _| Ok(Some(gradient.clone())))?;
+/// let at_5 = ndarray::arr0(5.0).into_dyn();
+/// assert_eq!(evaluate(&pass, &[(&x, at_5)], 1)?[0][[]], 3.0);
+/// # Ok::<(), graticule_graph::GraphError>(())
+/// ```
+///
+/// # Errors
+/// As [`differentiate`], and what `rule` answers.
+pub fn differentiate_by(
+    loss: &Symbol,
+    with_respect_to: &[Symbol],
+    rule: GradientRule,
+) -> Result<Vec<Symbol>, GraphError> {
     if loss.shape().rank() != 0 {
         return Err(GraphError::LossNotScalar {
             found: loss.shape().to_string(),
@@ -43,7 +71,11 @@ pub fn differentiate(loss: &Symbol, with_respect_to: &[Symbol]) -> Result<Vec<Sy
             if !on_the_way.contains(&input.id()) {
                 continue;
             }
-            if let Some(part) = node.op().gradient(node, &gradient, position)? {
+            let part = match rule(node, &gradient, position)? {
+                Some(part) => Some(part),
+                None => node.op().gradient(node, &gradient, position)?,
+            };
+            if let Some(part) = part {
                 let total = match gradients.remove(&input.id()) {
                     Some(sum) => sum.add(&part)?,
                     None => part,

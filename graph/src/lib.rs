@@ -22,7 +22,7 @@ mod symbol_ops;
 pub use bind::Binding;
 pub use error::GraphError;
 pub use fold::fold_scales;
-pub use gradient::differentiate;
+pub use gradient::{GradientRule, differentiate, differentiate_by};
 pub use mode::{Lowered, Mode, lower};
 pub use movement::Movement;
 pub use ops::{Cost, Init, Op, Operation};

@@ -61,11 +61,12 @@
 //! ```
 //!
 //! The wings of the house stand here under their own names, lowest first: [`graph`], [`engine`] and
-//! [`nn`], [`zoo`], [`interchange`], [`data`], [`report`], [`train`]. [`prelude`] gathers what most
+//! [`nn`], [`zoo`], [`interchange`], [`data`], [`report`], [`train`], [`explain`]. [`prelude`] gathers what most
 //! programs need. The command-line program of the same name is made of the same parts.
 
 pub use data;
 pub use engine;
+pub use explain;
 pub use graph;
 pub use interchange;
 pub use nn;

@@ -4,6 +4,7 @@ mod cli;
 mod compute;
 mod error;
 mod evaluation;
+mod explaining;
 mod output;
 mod published;
 mod report;

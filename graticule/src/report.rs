@@ -8,11 +8,13 @@ mod curves;
 mod extras;
 mod gallery;
 mod network;
+mod saliency;
 mod scores;
 
 use data::Dataset;
 use ndarray::Array4;
 use nn::model::Summary;
+use report::figures::Overlay;
 use report::html::{Card, Report};
 use train::lr_finder::LrCurve;
 use train::{Ending, EpochRecord, LayerHealth};
@@ -25,6 +27,7 @@ use crate::text::{duration, thousands};
 pub use boundary::{Boundary, measure as measure_boundary};
 pub use extras::{DataSizes, Race};
 pub use network::first_filters;
+pub use saliency::measure_saliency;
 
 /// All that a run's report is made of.
 pub struct RunResults<'a> {
@@ -48,6 +51,8 @@ pub struct RunResults<'a> {
     pub summary: &'a Summary,
     /// The weights of the first convolution, `[KH, KW, C, O]`, and their name.
     pub filters: Option<(String, Array4<f32>)>,
+    /// What matters for some samples (row E2).
+    pub saliency: Vec<Overlay>,
     /// What the network says over the plane of two features.
     pub boundary: Option<Boundary>,
     /// The layers on one batch, after training (row S23).
@@ -91,6 +96,7 @@ pub fn run_report(results: &RunResults) -> Outcome<Report> {
         boundary::add(&mut report, boundary, summary, evaluation)?;
     }
     gallery::add(&mut report, dataset, evaluation)?;
+    saliency::add(&mut report, &results.saliency)?;
     extras::add(&mut report, &results.extras);
     network::add(&mut report, results)?;
     data_card(&mut report, dataset, file);

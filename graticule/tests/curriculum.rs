@@ -20,7 +20,7 @@ mod perceptron;
 mod playground;
 
 /// The rows with worked numbers that this version answers for.
-const ROWS: &[std::ops::RangeInclusive<u32>] = &[1..=31, 37..=41];
+const ROWS: &[std::ops::RangeInclusive<u32>] = &[1..=31, 36..=41];
 
 #[test]
 fn every_worked_row_has_a_test() {

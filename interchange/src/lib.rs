@@ -1,4 +1,4 @@
-//! How networks leave a program and come back: the self-describing model file, and the weights of other programs.
+//! How networks leave a program and come back: the self-describing model file, and the weights of other programs; arrays for NumPy.
 //!
 //! A model file is a safetensors file that any reader of the format opens; its metadata also hold the
 //! architecture, the preprocessing and the task, so that one file is all that prediction needs.
@@ -8,6 +8,7 @@ mod atomic;
 mod error;
 pub mod foreign;
 mod model_file;
+pub mod npy;
 pub mod onnx;
 mod pickle;
 

@@ -82,12 +82,12 @@ fn confidence(predictions: &Predictions, k: usize) -> f32 {
 }
 
 /// `most` places spread evenly over `count`.
-fn spread(count: usize, most: usize) -> impl Iterator<Item = usize> {
+pub(super) fn spread(count: usize, most: usize) -> impl Iterator<Item = usize> {
     let shown = count.min(most);
     (0..shown).map(move |n| n * count / shown.max(1))
 }
 
-fn name(classes: &[String], class: usize) -> &str {
+pub(super) fn name(classes: &[String], class: usize) -> &str {
     classes.get(class).map_or("?", String::as_str)
 }
 

@@ -1,6 +1,8 @@
 use data::{OpenOptions, Task, open};
 use graph::Binding;
+use ndarray::Array2;
 use nn::model::{Summary, summary};
+use report::figures::Overlay;
 use train::{Predictions, Settings};
 
 use super::*;
@@ -95,6 +97,12 @@ fn results<'a>(
         evaluation,
         summary,
         filters: Some(("conv.weight".into(), Array4::zeros((5, 5, 1, 6)))),
+        saliency: vec![Overlay {
+            title: "4 → 9".into(),
+            picture: ndarray::Array3::zeros((8, 8, 1)),
+            values: Array2::eye(8),
+            signed: false,
+        }],
         boundary: None,
         health: &[],
         extras: Extras::default(),
@@ -117,6 +125,8 @@ fn a_run_on_pictures_shows_curves_errors_guesses_filters_and_settings() {
         "4 of 4 errors",
         "Top 5 guesses",
         "6 filters of 5 × 5 × 1",
+        "Which pixels matter",
+        "4 → 9",
         "receptive field",
         "CC BY 4.0",
         "run.toml",
@@ -141,6 +151,7 @@ fn l6_a_single_layer_that_fails_is_told_why() {
     let results = RunResults {
         boundary,
         filters: None,
+        saliency: vec![],
         ..results((&file, &dataset, &evaluation, &layers), &[])
     };
     let html = run_report(&results).unwrap().to_html();

@@ -6,6 +6,7 @@
 pub mod bench;
 pub mod data;
 pub mod evaluate;
+pub mod explain;
 pub mod export;
 pub mod filter;
 pub mod import;
@@ -45,6 +46,7 @@ verbs! {
     Train => train,
     Evaluate => evaluate,
     Predict => predict,
+    Explain => explain,
     Data => data,
     Summary => summary,
     Filter => filter,

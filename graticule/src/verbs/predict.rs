@@ -1,6 +1,6 @@
 //! `graticule predict`: what a trained network says of new pictures and table rows.
 
-mod images;
+pub(super) mod images;
 mod tables;
 
 use std::path::{Path, PathBuf};

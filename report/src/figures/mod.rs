@@ -8,11 +8,13 @@ mod bars;
 mod boundary;
 mod confusion;
 mod contour;
+mod digits;
 mod filters;
 mod gallery;
 mod heatmap;
 mod histogram;
 mod line;
+mod overlay;
 mod scatter;
 mod ticks;
 mod trace;
@@ -25,6 +27,7 @@ pub use gallery::{Tile, Verdict, gallery};
 pub use heatmap::{Heatmap, heatmap};
 pub use histogram::{Histogram, histogram};
 pub use line::{LineChart, Mark, Series, Style, line_chart};
+pub use overlay::{Overlay, overlay, overlay_png};
 pub use scatter::{Scatter, predicted_against_true, scatter};
 
 /// Whether a figure can place `value`: finite and far enough from overflow for axis arithmetic.

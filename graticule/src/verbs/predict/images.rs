@@ -63,7 +63,8 @@ pub(super) fn predict(args: &Args, network: &mut Network, out: &Output) -> Outco
     Ok(predicted)
 }
 
-fn collect(input: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Outcome {
+/// The pictures of a file or folder, by name within folders.
+pub(in crate::verbs) fn collect(input: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Outcome {
     if !input.is_dir() {
         files.push(input.to_path_buf());
         return Ok(());

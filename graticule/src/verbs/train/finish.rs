@@ -11,7 +11,7 @@ use super::{Done, Session, extras};
 use crate::compute::choice;
 use crate::error::{Context, Outcome};
 use crate::evaluation::{Evaluation, Metrics, evaluate, final_role, part};
-use crate::report::{Extras, RunResults, first_filters, measure_boundary, run_report};
+use crate::report::{Extras, RunResults, first_filters, measure_boundary, measure_saliency, run_report};
 use crate::run_file::EngineChoice;
 use crate::text::duration;
 
@@ -84,6 +84,7 @@ fn write_report(
         evaluation,
         summary: &table,
         filters: first_filters(&network),
+        saliency: measure_saliency(&network, &plan.dataset, evaluation)?,
         boundary,
         health,
         extras: requested(session)?,

@@ -1,0 +1,71 @@
+//! Guided back-propagation and the deconvnet (row E4): other rules for the way back through a ReLU.
+//!
+//! Both pictures are sharp, and both say less of the class than they seem to: with ReLUs everywhere they come close to
+//! a reconstruction of the picture (Nie, Zhang & Patel 2018; Adebayo et al. 2018).
+
+use graph::ops::{Op, UnaryGradient, UnaryKind};
+use graph::{GraphError, Symbol};
+
+use crate::explanation::largest;
+use crate::gradient::at_inputs;
+use crate::method::Question;
+use crate::{ExplainError, Explanation, Subject};
+
+/// Which of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Rule {
+    Guided,
+    Deconvnet,
+}
+
+impl Rule {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Guided => "guided",
+            Self::Deconvnet => "deconvnet",
+        }
+    }
+
+    /// The gradient of a ReLU's operand, with g the gradient of its result y: `[g > 0]·g·[y > 0]`, or `[g > 0]·g`.
+    fn gradient(self, node: &Symbol, g: &Symbol) -> Result<Option<Symbol>, GraphError> {
+        let Some(kind) = rectifier(node) else {
+            return Ok(None);
+        };
+        let positive = g.unary(UnaryKind::Relu)?;
+        Ok(Some(match self {
+            Self::Guided => Symbol::apply(UnaryGradient { kind }, &[&positive, node])?,
+            Self::Deconvnet => positive,
+        }))
+    }
+}
+
+fn rectifier(node: &Symbol) -> Option<UnaryKind> {
+    match node.op() {
+        Op::Unary(op) if matches!(op.kind, UnaryKind::Relu | UnaryKind::Relu6) => Some(op.kind),
+        _ => None,
+    }
+}
+
+pub(crate) fn explain(
+    subject: &mut Subject,
+    question: &Question,
+    rule: Rule,
+) -> Result<Explanation, ExplainError> {
+    let gradients = at_inputs(subject, question, rule.name(), &|node, g, _| {
+        rule.gradient(node, g)
+    })?;
+    let rectifiers = subject
+        .model()
+        .nodes()
+        .iter()
+        .filter(|n| rectifier(n).is_some())
+        .count();
+    let note =
+        (rectifiers == 0).then(|| "the network has no ReLU, so this is the plain gradient".to_string());
+    Ok(Explanation {
+        map: largest(&gradients),
+        attributions: Some(gradients),
+        note,
+        ..Explanation::of(Default::default())
+    })
+}

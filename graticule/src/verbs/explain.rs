@@ -1,0 +1,135 @@
+//! `graticule explain`: which pixels and columns matter for what a trained network says.
+
+mod folder;
+mod methods;
+mod page;
+mod pictures;
+mod progress;
+mod samples;
+mod tables;
+
+use std::path::PathBuf;
+
+use data::{InputEncoding, Task};
+use explain::Target;
+use nn::model::nearest;
+use train::Network;
+
+use crate::compute::ComputeArgs;
+use crate::error::{Failure, Outcome};
+use crate::output::Output;
+use crate::run_file::Found;
+use crate::text::thousands;
+
+use folder::Folder;
+use methods::MethodArgs;
+
+const HELP: &str = "\
+RUN is a run folder, or a .safetensors file of one alone. INPUT are picture files and folders of them, or CSV tables;
+without INPUT some test samples of the run's own data are explained.
+A new folder gets explanation.html (one page that opens offline), a PNG (picture, map on the picture, map, scale) and an .npy
+file (the map's numbers, for numpy.load) for each input and method.
+
+Methods for pictures: occlusion (hide parts and see what happens), gradient (saliency), gradient-x-input, smoothgrad,
+integrated (gradients), guided (back-propagation), deconvnet, grad-cam, rise.
+For tables: gradient-x-input, integrated, gradient, smoothgrad, permutation.
+
+Examples:
+  graticule explain runs/digits-1
+  graticule explain runs/photos-1 owl.jpg --method occlusion,grad-cam
+  graticule explain runs/photos-1 new/ --method all --target forest -o why/
+  graticule explain runs/housing-1 new-houses.csv";
+
+/// Show which pixels or columns matter for what a network says
+#[derive(Debug, clap::Args)]
+#[command(after_help = HELP)]
+pub struct Args {
+    /// A run folder or a model file
+    run: PathBuf,
+    /// Pictures, folders of pictures, or CSV tables [default: test samples of the run]
+    #[arg(value_name = "INPUT")]
+    inputs: Vec<PathBuf>,
+    /// What is explained: a class or target by its name, or its number from 0 [default: the predicted class]
+    #[arg(long, value_name = "CLASS")]
+    target: Option<String>,
+    /// The new folder to write to [default: explain-N beside the model]
+    #[arg(long, short, value_name = "FOLDER")]
+    output: Option<PathBuf>,
+    /// Leave out pictures that cannot be read, and say so
+    #[arg(long)]
+    skip_bad: bool,
+    /// Test samples to explain where no INPUT is given
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    samples: u32,
+    #[command(flatten, next_help_heading = "Methods")]
+    methods: MethodArgs,
+    #[command(flatten, next_help_heading = "Computing")]
+    compute: ComputeArgs,
+}
+
+/// Runs the verb.
+pub fn run(args: Args, out: &Output) -> Outcome {
+    let found = Found::at(&args.run)?;
+    let mut network = Network::load(&args.compute.engine(out)?, &found.model)?;
+    let target = target(&network, args.target.as_deref())?;
+    match network.preprocess().input {
+        InputEncoding::Image(_) => {
+            let chosen = args.methods.for_pictures(&network)?;
+            let samples = samples::of_pictures(&args, &found, &network)?;
+            let folder = Folder::new(args.output.as_deref(), &found.model)?;
+            pictures::explain(&args, &mut network, &target, chosen, samples, &folder, out)
+        }
+        InputEncoding::Table(_) => {
+            let chosen = args.methods.for_tables()?;
+            let rows = samples::of_tables(&args, &found, &network)?;
+            let folder = Folder::new(args.output.as_deref(), &found.model)?;
+            tables::explain(&args, &mut network, &target, chosen, rows, &folder, out)
+        }
+    }
+}
+
+/// The output that `--target` means: a name first, then a number.
+fn target(network: &Network, wanted: Option<&str>) -> Outcome<Target> {
+    let names = network.task().output_names();
+    let Some(wanted) = wanted else {
+        return match network.task() {
+            Task::Regression { targets } if targets.len() > 1 => {
+                let cause = format!(
+                    "the network gives {} numbers for each sample",
+                    thousands(targets.len())
+                );
+                Err(Failure::usage(cause).help(format!("say which with --target: {}", targets.join(", "))))
+            }
+            _ => Ok(Target::predicted()),
+        };
+    };
+    let place = names.iter().position(|name| name == wanted);
+    let number = || wanted.parse().ok().filter(|&k| k < names.len());
+    place.or_else(number).map(Target::output).ok_or_else(|| {
+        let kind = if network.task().classes().is_some() {
+            "class"
+        } else {
+            "target"
+        };
+        let failure = Failure::usage(format!("the network has no {kind} `{wanted}`")).at("--target");
+        let all: Vec<&str> = names.iter().map(String::as_str).collect();
+        let near = nearest(wanted, &all);
+        match near.is_empty() {
+            false => failure.help(format!("did you mean {}?", near.join(" or "))),
+            true => failure.help(format!("it has {}", some(&all))),
+        }
+    })
+}
+
+/// A list that stays readable.
+fn some(names: &[&str]) -> String {
+    match names.len() {
+        0..=30 => names.join(", "),
+        n => format!("{} and {} more", names[..30].join(", "), n - 30),
+    }
+}
+
+/// The name of output `k`.
+fn output_name(network: &Network, k: usize) -> &str {
+    network.task().output_names().get(k).map_or("?", String::as_str)
+}
