@@ -148,6 +148,29 @@ fn every_op_comes_back_from_json() {
 }
 
 #[test]
+fn constants_come_back_from_json_with_their_bits() {
+    let values = vec![
+        f32::NEG_INFINITY,
+        0.1,
+        -0.0,
+        f32::INFINITY,
+        1e-40,
+        16_777_217.0,
+        f32::MIN,
+        3.0,
+    ];
+    let constant = Symbol::constants(values.clone(), [values.len()]);
+    let back: Op = serde_json::from_str(&serde_json::to_string(constant.op()).unwrap()).unwrap();
+    let Op::Constant(back) = back else {
+        panic!("{back:?}")
+    };
+    assert_eq!(
+        back.values.iter().map(|v| v.to_bits()).collect::<Vec<_>>(),
+        values.iter().map(|v| v.to_bits()).collect::<Vec<_>>()
+    );
+}
+
+#[test]
 fn a_graph_that_depends_on_the_mode_is_not_differentiated() {
     let x = Symbol::input("x", [3]);
     let y = Symbol::apply(graticule_graph::ops::Dropout { rate: 0.5 }, &[&x]).unwrap();

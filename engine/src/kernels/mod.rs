@@ -5,6 +5,7 @@
 //! may run whole stretches of a network per sample, per micro-batch or layer by layer.
 
 mod amx;
+mod apart;
 mod brgemm;
 mod chain;
 mod columns;
@@ -35,6 +36,7 @@ mod reference;
 mod registry;
 mod resize;
 mod rows;
+mod select;
 mod simd;
 mod small_conv;
 mod softmax;

@@ -4,9 +4,9 @@ use graph::Shape;
 use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
-    BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, chain, conv, dropout, elementwise,
-    gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement, norm, pad, pool,
-    recurrent, reduce, reference, resize, small_conv, softmax,
+    BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, apart, chain, conv, dropout,
+    elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement, norm, pad,
+    pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};
@@ -97,6 +97,9 @@ pub fn build(
     operands: &[OperandInfo],
     output: &Shape,
 ) -> Result<Built, EngineError> {
+    if let Some(built) = apart::build(context, action, epilogue, operands, output)? {
+        return Ok(built);
+    }
     if let Some(built) = lone::by_rows(context, action, operands, output)? {
         return Ok(built);
     }
@@ -203,6 +206,11 @@ fn graph_op(
         // Training and inference replace these two before a program is made; what runs them as they are
         // gets their plain definition.
         Op::BatchNorm(_) | Op::Dropout(_) => reference::build(op, shapes, output),
+        Op::Function(op) => select::function(context, op.kind, output),
+        Op::Select(_) => select::select(context, shapes, output),
+        Op::ArgMax(_) => reference::build(op, shapes, output),
+        Op::Take(op) => select::take(context, op.axis, shapes, output),
+        Op::TakeGradient(op) => select::take_gradient(context, op.axis, shapes, output),
         // Leaves have storage and no kernel, and a reshape is another name of its operand.
         Op::Input(_) | Op::Parameter(_) | Op::Constant(_) | Op::Reshape(_) => {
             reference::build(op, shapes, output)

@@ -31,12 +31,15 @@ fn op(ir: &Ir, index: usize) -> Option<&Op> {
 
 /// Operand `position` of the node, behind aliases.
 fn operand(ir: &Ir, index: usize, position: usize) -> usize {
-    ir.origin(ir.nodes[index].inputs[position])
+    ir.origin(ir.nodes[ir.origin(index)].inputs[position])
 }
 
 /// The gradient of a cross-entropy reads only the first of two numbers: where they were put together from
 /// single ones it takes that one.
 fn first_of_gradient(ir: &mut Ir, index: usize) {
+    if ir.nodes[index].alias.is_some() {
+        return;
+    }
     if let Some(Op::CrossEntropyGradient(_)) = op(ir, index)
         && let Some(first) = first(ir, operand(ir, index, 0))
     {
@@ -85,6 +88,9 @@ fn part_of(ir: &Ir, index: usize, which: usize) -> Option<(usize, CrossEntropy)>
 
 /// Σ loss / Σ weight.
 fn mean(ir: &mut Ir, index: usize) {
+    if ir.nodes[index].alias.is_some() {
+        return;
+    }
     let Some(Op::Binary(divide)) = op(ir, index) else {
         return;
     };
@@ -113,6 +119,9 @@ fn total_weight(ir: &mut Ir, index: usize) {
 
 /// A constant divided by Σ weight.
 fn share_of_weight(ir: &mut Ir, index: usize) {
+    if ir.nodes[index].alias.is_some() {
+        return;
+    }
     let Some(Op::Binary(divide)) = op(ir, index) else {
         return;
     };

@@ -39,10 +39,12 @@ impl MaxPool {
 }
 
 /// Lets every max-pooling that is differentiated remember its choices.
-pub(super) fn fuse(ir: &mut Ir) {
+pub(super) fn fuse(ir: &mut Ir, batch: usize) {
     let mut pool = 0;
     while pool < ir.nodes.len() {
-        if let Some((what, way_back)) = find(ir, pool) {
+        // The fused kernels go by samples of the batch.
+        let batched = ir.nodes[pool].shape.first() == Some(&batch);
+        if let Some((what, way_back)) = find(ir, pool).filter(|_| batched) {
             replace(ir, pool, way_back, what);
             pool += 1;
         }

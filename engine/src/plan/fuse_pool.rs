@@ -68,9 +68,11 @@ struct Found {
 }
 
 /// Fuses every max-pooling whose image nobody else needs.
-pub(super) fn fuse(ir: &mut Ir) {
+pub(super) fn fuse(ir: &mut Ir, batch: usize) {
     for pool in 0..ir.nodes.len() {
-        if let Some(found) = find(ir, pool) {
+        // The fused kernels go by samples of the batch.
+        let batched = ir.nodes[pool].shape.first() == Some(&batch);
+        if let Some(found) = find(ir, pool).filter(|_| batched) {
             replace(ir, &found);
         }
     }

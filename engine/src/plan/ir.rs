@@ -84,8 +84,8 @@ impl Ir {
         let outputs = outputs.iter().map(|o| by_id[&o.id()]).collect();
         let mut ir = Self { nodes, outputs };
         ir.fuse_epilogues();
-        fuse_pool::fuse(&mut ir);
-        fuse_max_pool::fuse(&mut ir);
+        fuse_pool::fuse(&mut ir, batch);
+        fuse_max_pool::fuse(&mut ir, batch);
         fuse_loss::fuse(&mut ir);
         fuse::fuse(&mut ir, batch);
         remake::remake(&mut ir, batch);

@@ -53,7 +53,41 @@ pub struct Constant {
     /// Its shape.
     pub shape: Shape,
     /// One number for all elements, or one each.
+    #[serde(with = "numbers")]
     pub values: Vec<f32>,
+}
+
+/// JSON has no infinities and no NaN: they are written as text.
+mod numbers {
+    use serde::{Deserialize, Deserializer, Serializer};
+
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Written {
+        Number(f32),
+        Text(String),
+    }
+
+    pub fn serialize<S: Serializer>(values: &[f32], serializer: S) -> Result<S::Ok, S::Error> {
+        use serde::ser::SerializeSeq;
+        let mut list = serializer.serialize_seq(Some(values.len()))?;
+        for value in values {
+            match value.is_finite() {
+                true => list.serialize_element(value)?,
+                false => list.serialize_element(&value.to_string())?,
+            }
+        }
+        list.end()
+    }
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Vec<f32>, D::Error> {
+        let written = Vec::<Written>::deserialize(deserializer)?;
+        let number = |w| match w {
+            Written::Number(value) => Ok(value),
+            Written::Text(text) => text.parse().map_err(serde::de::Error::custom),
+        };
+        written.into_iter().map(number).collect()
+    }
 }
 
 impl Operation for Input {

@@ -7,6 +7,7 @@ mod broadcast;
 mod conv2d;
 mod cross_entropy;
 mod dropout;
+mod function;
 mod gather;
 mod layer_norm;
 mod leaves;
@@ -21,7 +22,9 @@ mod recurrent;
 mod reduce;
 mod reshape;
 mod resize;
+mod select;
 mod softmax;
+mod take;
 mod unary;
 mod window;
 
@@ -36,6 +39,7 @@ pub use broadcast::{BroadcastLike, SumLike};
 pub use conv2d::{Conv2d, Conv2dSizes, Conv2dTransposed, Conv2dWeightGradient};
 pub use cross_entropy::{CrossEntropy, CrossEntropyGradient, CrossEntropyTargets};
 pub use dropout::{Dropout, DropoutMask, Keeps, keeps};
+pub use function::{Function, FunctionKind};
 pub use gather::{Gather, GatherGradient};
 pub use layer_norm::{LayerNorm, LayerNormInputGradient, LayerNormSums};
 pub use leaves::{Constant, Init, Input, Parameter};
@@ -52,7 +56,9 @@ pub use recurrent::{Cell, Recurrent, RecurrentGradient, Squash};
 pub use reduce::{Reduce, ReduceKind};
 pub use reshape::{Axis, Concat, ConcatGradient, Reshape, Slice, SliceGradient, Target, Transpose};
 pub use resize::{Resize2d, Resize2dGradient, ResizeMode, ResizeTap, ResizeTo};
+pub use select::{ArgMax, Select};
 pub use softmax::{LogSoftmax, LogSoftmaxGradient, Softmax, SoftmaxGradient};
+pub use take::{Take, TakeGradient};
 pub use unary::{Affine, Unary, UnaryGradient, UnaryKind};
 pub use window::{BoundWindow, Fit, Padding, Window};
 
@@ -175,7 +181,7 @@ registry! {
     BatchNorm, BatchMoments, UnbiasedVariance, Normalize, NormalizeSums, NormalizeInputGradient,
     LayerNorm, LayerNormInputGradient, LayerNormSums, LocalResponseNorm, LocalResponseNormGradient,
     Softmax, SoftmaxGradient, LogSoftmax, LogSoftmaxGradient, CrossEntropy, CrossEntropyGradient,
-    Gather, GatherGradient, Recurrent, RecurrentGradient,
+    Gather, GatherGradient, Recurrent, RecurrentGradient, Take, TakeGradient, Function, Select, ArgMax,
     LocallyConnected2d, LocallyConnected2dInputGradient, LocallyConnected2dWeightGradient,
     Dropout, DropoutMask,
 }

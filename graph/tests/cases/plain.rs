@@ -2,8 +2,8 @@
 
 use graticule_graph::Symbol;
 use graticule_graph::ops::{
-    Axis, BinaryKind, BroadcastLike, ConcatGradient, MatMul, Reduce, ReduceKind, Slice, SliceGradient,
-    Transpose, UnaryKind as U,
+    ArgMax, Axis, BinaryKind, BroadcastLike, ConcatGradient, Function, FunctionKind as F, MatMul, Reduce,
+    ReduceKind, Select, Slice, SliceGradient, Take, TakeGradient, Transpose, UnaryKind as U,
 };
 
 use super::Table;
@@ -14,6 +14,8 @@ pub fn add(table: &mut Table) {
     reductions(table);
     products(table);
     movements(table);
+    functions(table);
+    choices(table);
 }
 
 fn binary(t: &mut Table) {
@@ -129,4 +131,55 @@ fn movements(t: &mut Table) {
         let (g, like) = (l.x(&[3, 2]), l.fixed(&[7, 2], |_| 0.0));
         Symbol::apply(SliceGradient { slice }, &[&g, &like])
     });
+}
+
+fn functions(t: &mut Table) {
+    for kind in [
+        F::Sin,
+        F::Cos,
+        F::Tan,
+        F::Atan,
+        F::Sinh,
+        F::Cosh,
+        F::Asinh,
+        F::Erf,
+    ] {
+        t.case("function", |l| {
+            Symbol::apply(Function { kind }, &[&l.x_in(&[7], -1.2, 1.2)])
+        });
+    }
+    for kind in [F::Asin, F::Acos, F::Atanh] {
+        t.case("function", |l| {
+            Symbol::apply(Function { kind }, &[&l.x_in(&[7], -0.9, 0.9)])
+        });
+    }
+    t.case("function", |l| {
+        Symbol::apply(Function { kind: F::Acosh }, &[&l.x_in(&[7], 1.1, 3.0)])
+    });
+    for kind in [F::Floor, F::Ceil, F::Round, F::Truncate, F::Sign, F::IsNan] {
+        t.case("a function of steps", |l| {
+            let x = l.x(&[7]);
+            Symbol::apply(Function { kind }, &[&x])?.mul(&x)
+        });
+    }
+}
+
+fn choices(t: &mut Table) {
+    t.case("select", |l| {
+        let (x, y) = (l.x(&[4, 3]), l.p(&[3]));
+        let condition = x.at_least(&Symbol::constant(0.1, [4, 1]))?;
+        Symbol::apply(Select {}, &[&condition, &x.mul(&x)?, &y])
+    });
+    t.case("arg_max", |l| {
+        let x = l.x(&[4, 3]);
+        Symbol::apply(ArgMax { axis: 1, last: false }, &[&x])?.mul(&x)
+    });
+    for (axis, sample) in [(1, &[5][..]), (2, &[2, 5, 3])] {
+        t.case("take", |l| {
+            let places = Symbol::constants(vec![4.0, 0.0, -1.0, 4.0, 1.0, 9.0], [6]);
+            let x = l.x(sample);
+            let twice = Symbol::apply(Take { axis }, &[&x.mul(&x)?, &places])?;
+            Symbol::apply(TakeGradient { axis }, &[&twice, &places, &x])
+        });
+    }
 }
