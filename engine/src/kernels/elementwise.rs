@@ -188,11 +188,25 @@ impl Kernel for UnaryKernel {
     }
 }
 
-#[inline(always)]
-fn map_with(x: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
-    for (o, &x) in out.iter_mut().zip(x) {
-        *o = f(x);
-    }
+// Macros in place of functions that take a closure: whether the compiler puts a closure's body into the loop
+// is up to it, and a call for each element costs ten times the arithmetic.
+
+/// Each number of `out` from that of `x`.
+macro_rules! map_with {
+    ($x:ident, $out:ident, |$v:ident| $value:expr) => {
+        for (o, &$v) in $out.iter_mut().zip($x) {
+            *o = $value;
+        }
+    };
+}
+
+/// Each number of `out` from that of `g`, times a slope at `v`.
+macro_rules! slope_with {
+    ($g:ident, $v:ident, $out:ident, |$at:ident| $slope:expr) => {
+        for ((o, &g), &$at) in $out.iter_mut().zip($g).zip($v) {
+            *o = g * $slope;
+        }
+    };
 }
 
 /// 1/√2
@@ -204,21 +218,21 @@ per_isa!(
     pub(super) fn map(kind: UnaryKind, x: &[f32], out: &mut [f32]) {
         match kind {
             // A comparison that is false for NaN, so that NaN stays visible.
-            K::Relu => map_with(x, out, |x| if x <= 0.0 { 0.0 } else { x }),
-            K::LeakyRelu(slope) => map_with(x, out, |x| if x > 0.0 { x } else { slope * x }),
-            K::Elu(alpha) => map_with(x, out, |x| if x > 0.0 { x } else { alpha * (exp(x) - 1.0) }),
-            K::Relu6 => map_with(x, out, |x| x.clamp(0.0, 6.0)),
-            K::Sigmoid => map_with(x, out, sigmoid),
-            K::Tanh => map_with(x, out, tanh),
-            K::Gelu => map_with(x, out, |x| 0.5 * x * (1.0 + erf(x * HALF_ROOT))),
-            K::Silu => map_with(x, out, |x| x * sigmoid(x)),
-            K::Softplus => map_with(x, out, softplus),
-            K::Exp => map_with(x, out, exp),
-            K::Log => map_with(x, out, ln),
-            K::Sqrt => map_with(x, out, f32::sqrt),
-            K::Square => map_with(x, out, |x| x * x),
-            K::Abs => map_with(x, out, f32::abs),
-            K::Power(p) => map_with(x, out, |x| x.powf(p)),
+            K::Relu => map_with!(x, out, |x| if x <= 0.0 { 0.0 } else { x }),
+            K::LeakyRelu(slope) => map_with!(x, out, |x| if x > 0.0 { x } else { slope * x }),
+            K::Elu(alpha) => map_with!(x, out, |x| if x > 0.0 { x } else { alpha * (exp(x) - 1.0) }),
+            K::Relu6 => map_with!(x, out, |x| x.clamp(0.0, 6.0)),
+            K::Sigmoid => map_with!(x, out, |v| sigmoid(v)),
+            K::Tanh => map_with!(x, out, |v| tanh(v)),
+            K::Gelu => map_with!(x, out, |x| 0.5 * x * (1.0 + erf(x * HALF_ROOT))),
+            K::Silu => map_with!(x, out, |x| x * sigmoid(x)),
+            K::Softplus => map_with!(x, out, |v| softplus(v)),
+            K::Exp => map_with!(x, out, |v| exp(v)),
+            K::Log => map_with!(x, out, |v| ln(v)),
+            K::Sqrt => map_with!(x, out, |v| v.sqrt()),
+            K::Square => map_with!(x, out, |x| x * x),
+            K::Abs => map_with!(x, out, |v| v.abs()),
+            K::Power(p) => map_with!(x, out, |x| x.powf(p)),
         }
     }
 );
@@ -250,36 +264,29 @@ impl Kernel for UnaryGradientKernel {
     }
 }
 
-#[inline(always)]
-fn slope_with(g: &[f32], v: &[f32], out: &mut [f32], f: impl Fn(f32) -> f32) {
-    for ((o, &g), &v) in out.iter_mut().zip(g).zip(v) {
-        *o = g * f(v);
-    }
-}
-
 per_isa!(
     pub(super) fn slope(kind: UnaryKind, g: &[f32], v: &[f32], out: &mut [f32]) {
         match kind {
-            K::Relu => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { 0.0 }),
-            K::LeakyRelu(slope) => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { slope }),
-            K::Elu(alpha) => slope_with(g, v, out, |v| if v > 0.0 { 1.0 } else { alpha * exp(v) }),
-            K::Relu6 => slope_with(g, v, out, |v| if v > 0.0 && v < 6.0 { 1.0 } else { 0.0 }),
-            K::Sigmoid => slope_with(g, v, out, |v| v * (1.0 - v)),
-            K::Tanh => slope_with(g, v, out, |v| 1.0 - v * v),
-            K::Gelu => slope_with(g, v, out, |v| {
+            K::Relu => slope_with!(g, v, out, |v| if v > 0.0 { 1.0 } else { 0.0 }),
+            K::LeakyRelu(slope) => slope_with!(g, v, out, |v| if v > 0.0 { 1.0 } else { slope }),
+            K::Elu(alpha) => slope_with!(g, v, out, |v| if v > 0.0 { 1.0 } else { alpha * exp(v) }),
+            K::Relu6 => slope_with!(g, v, out, |v| if v > 0.0 && v < 6.0 { 1.0 } else { 0.0 }),
+            K::Sigmoid => slope_with!(g, v, out, |v| v * (1.0 - v)),
+            K::Tanh => slope_with!(g, v, out, |v| 1.0 - v * v),
+            K::Gelu => slope_with!(g, v, out, |v| {
                 0.5 * (1.0 + erf(v * HALF_ROOT)) + v * exp(-0.5 * v * v) * 0.398_942_3
             }),
-            K::Silu => slope_with(g, v, out, |v| {
+            K::Silu => slope_with!(g, v, out, |v| {
                 let s = sigmoid(v);
                 s * (1.0 + v * (1.0 - s))
             }),
-            K::Softplus => slope_with(g, v, out, sigmoid),
-            K::Exp => slope_with(g, v, out, |v| v),
-            K::Log => slope_with(g, v, out, |v| 1.0 / v),
-            K::Sqrt => slope_with(g, v, out, |v| 0.5 / v),
-            K::Square => slope_with(g, v, out, |v| 2.0 * v),
-            K::Abs => slope_with(g, v, out, |v| if v == 0.0 { 0.0 } else { 1f32.copysign(v) }),
-            K::Power(p) => slope_with(g, v, out, |v| p * v.powf(p - 1.0)),
+            K::Softplus => slope_with!(g, v, out, |v| sigmoid(v)),
+            K::Exp => slope_with!(g, v, out, |v| v),
+            K::Log => slope_with!(g, v, out, |v| 1.0 / v),
+            K::Sqrt => slope_with!(g, v, out, |v| 0.5 / v),
+            K::Square => slope_with!(g, v, out, |v| 2.0 * v),
+            K::Abs => slope_with!(g, v, out, |v| if v == 0.0 { 0.0 } else { 1f32.copysign(v) }),
+            K::Power(p) => slope_with!(g, v, out, |v| p * v.powf(p - 1.0)),
         }
     }
 );
@@ -313,7 +320,7 @@ impl Kernel for AffineKernel {
 
 per_isa!(
     pub(super) fn scale_shift(scale: f32, shift: f32, x: &[f32], out: &mut [f32]) {
-        map_with(x, out, |x| scale * x + shift);
+        map_with!(x, out, |x| scale * x + shift);
     }
 );
 

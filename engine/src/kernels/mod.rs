@@ -10,6 +10,7 @@ mod brgemm;
 mod chain;
 mod columns;
 mod conv;
+mod cross_entropy;
 mod dropout;
 mod elementwise;
 mod gather;

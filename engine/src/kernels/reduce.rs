@@ -168,6 +168,10 @@ per_isa!(
 
 per_isa!(
     pub(super) fn total_of(x: &[f32], total: &mut f32) {
+        if x.len() < 32 {
+            *total = x.iter().sum();
+            return;
+        }
         // Many running sums are fast and keep the rounding error small.
         let mut sums = [0.0f32; 32];
         let blocks = x.chunks_exact(32);
@@ -197,6 +201,10 @@ per_isa!(
 
 per_isa!(
     fn most_of(x: &[f32], most: &mut f32) {
+        if x.len() < 32 {
+            *most = x.iter().fold(f32::NEG_INFINITY, |a, &b| larger(a, b));
+            return;
+        }
         let mut lanes = [f32::NEG_INFINITY; 32];
         let blocks = x.chunks_exact(32);
         let rest = blocks.remainder();

@@ -4,9 +4,9 @@ use graph::Shape;
 use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::{
-    BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, apart, chain, conv, dropout,
-    elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement, norm, pad,
-    pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
+    BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, apart, chain, conv, cross_entropy,
+    dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement,
+    norm, pad, pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};
@@ -119,9 +119,9 @@ fn fused_ops(
 ) -> Result<Built, EngineError> {
     Ok(match fused {
         Fused::Chain(chain) => chain::build(context, chain, output),
-        Fused::MeanCrossEntropy(loss) => softmax::mean_cross_entropy(context, *loss, shapes[0]),
+        Fused::MeanCrossEntropy(loss) => cross_entropy::mean(context, *loss, shapes[0]),
         Fused::CrossEntropyWeight { loss, share } => {
-            softmax::cross_entropy_weight(context, *loss, *share, [shapes[0], shapes[1]])
+            cross_entropy::weight(context, *loss, *share, [shapes[0], shapes[1]])
         }
         Fused::ConvPool(what) => small_conv::conv_pool(context, what, epilogue, shapes)?,
         Fused::Pooled(what) => small_conv::pooled(what),
@@ -193,8 +193,8 @@ fn graph_op(
         Op::LogSoftmax(_) => softmax::rows(context, softmax::Rule::LogSoftmax, output),
         Op::SoftmaxGradient(_) => softmax::rows(context, softmax::Rule::SoftmaxGradient, output),
         Op::LogSoftmaxGradient(_) => softmax::rows(context, softmax::Rule::LogSoftmaxGradient, output),
-        Op::CrossEntropy(op) => softmax::cross_entropy(context, *op, shapes[0]),
-        Op::CrossEntropyGradient(op) => softmax::cross_entropy_gradient(context, op.cross_entropy, output),
+        Op::CrossEntropy(op) => cross_entropy::sums(context, *op, shapes[0]),
+        Op::CrossEntropyGradient(op) => cross_entropy::gradient(context, op.cross_entropy, output),
         Op::Gather(_) => gather::forward(context, output),
         Op::GatherGradient(_) => gather::gradient(context, output),
         Op::Recurrent(op) => recurrent::forward(context, *op, shapes),

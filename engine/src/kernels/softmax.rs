@@ -1,9 +1,8 @@
-//! Softmax, its logarithm, cross-entropy, and their gradients: row by row over the last axis.
+//! Softmax, its logarithm, and their gradients: row by row over the last axis.
 
 use graph::Shape;
-use graph::ops::{CrossEntropy, CrossEntropyTargets};
 
-use super::columns::{by_rows, over_rows};
+use super::columns::by_rows;
 use super::math::{exp, ln};
 use super::registry::Built;
 use super::{BuildContext, Isa, Kernel, Task, Work};
@@ -61,8 +60,11 @@ pub(super) fn fold(
     value: impl Fn(usize) -> f32,
     join: impl Fn(f32, f32) -> f32,
 ) -> f32 {
-    let mut lanes = [start; 16];
     let whole = n / 16 * 16;
+    if whole == 0 {
+        return (0..n).fold(start, |a, k| join(a, value(k)));
+    }
+    let mut lanes = [start; 16];
     for at in (0..whole).step_by(16) {
         for (k, lane) in lanes.iter_mut().enumerate() {
             *lane = join(*lane, value(at + k));
@@ -81,42 +83,81 @@ pub(super) fn sum(n: usize, value: impl Fn(usize) -> f32) -> f32 {
     fold(n, 0.0, value, |a, b| a + b)
 }
 
-/// The maximum, and Σ eˣ⁻ᵐᵃˣⁱᵐᵘᵐ. NaN anywhere makes the sum NaN.
-#[inline(always)]
-fn exponentials(x: &[f32]) -> (f32, f32) {
-    let most = fold(
-        x.len(),
-        f32::NEG_INFINITY,
-        |k| x[k],
-        |a, b| if b > a { b } else { a },
-    );
-    (most, sum(x.len(), |k| exp(x[k] - most)))
+/// Rows that are worked on together, at most, and the elements that they should have.
+const TOGETHER: (usize, usize) = (64, 1024);
+
+/// Elements of the rows that are worked on together.
+pub(super) fn block(n: usize) -> usize {
+    n * (TOGETHER.1 / n.max(1)).clamp(1, TOGETHER.0)
 }
 
-/// ln Σ eˣ
-#[inline(always)]
-fn log_sum_exp(x: &[f32]) -> f32 {
-    let (most, total) = exponentials(x);
-    most + ln(total)
+/// What is known of rows that are worked on together.
+pub(super) struct Known {
+    most: [f32; TOGETHER.0],
+    /// Σ eˣ⁻ᵐᵃˣⁱᵐᵘᵐ
+    pub total: [f32; TOGETHER.0],
+}
+
+impl Known {
+    /// Of rows of `n`; e becomes eˣ⁻ᵐᵃˣⁱᵐᵘᵐ, all of it in one loop, however short rows are. NaN anywhere
+    /// makes a row's total NaN.
+    #[inline(always)]
+    pub(super) fn of(n: usize, x: &[f32], e: &mut [f32]) -> Self {
+        let (mut most, mut total) = ([0.0; TOGETHER.0], [1.0; TOGETHER.0]);
+        for ((x, e), most) in x.chunks_exact(n).zip(e.chunks_exact_mut(n)).zip(&mut most) {
+            *most = fold(n, f32::NEG_INFINITY, |k| x[k], |a, b| if b > a { b } else { a });
+            for (e, x) in e.iter_mut().zip(x) {
+                *e = x - *most;
+            }
+        }
+        for e in e.iter_mut() {
+            *e = exp(*e);
+        }
+        for (e, total) in e.chunks_exact(n).zip(&mut total) {
+            *total = sum(n, |k| e[k]);
+        }
+        Self { most, total }
+    }
+
+    /// ln Σ eˣ of each row.
+    #[inline(always)]
+    pub(super) fn logarithms(&self) -> [f32; TOGETHER.0] {
+        let mut logs = [0.0; TOGETHER.0];
+        for ((log, most), total) in logs.iter_mut().zip(&self.most).zip(&self.total) {
+            *log = most + ln(*total);
+        }
+        logs
+    }
 }
 
 per_isa!(
     fn softmax(n: usize, x: &[f32], y: &mut [f32]) {
-        for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-            let most = fold(n, f32::NEG_INFINITY, |k| x[k], |a, b| if b > a { b } else { a });
-            y.iter_mut().zip(x).for_each(|(y, v)| *y = exp(v - most));
-            let scale = 1.0 / sum(n, |k| y[k]);
-            y.iter_mut().for_each(|y| *y *= scale);
+        for (y, x) in y.chunks_mut(block(n)).zip(x.chunks(block(n))) {
+            let known = Known::of(n, x, y);
+            for (y, total) in y.chunks_exact_mut(n).zip(&known.total) {
+                let scale = 1.0 / total;
+                for y in y {
+                    *y *= scale;
+                }
+            }
         }
     }
 );
 
 per_isa!(
     fn log_softmax(n: usize, x: &[f32], y: &mut [f32]) {
-        for (y, x) in y.chunks_exact_mut(n).zip(x.chunks_exact(n)) {
-            let (most, total) = exponentials(x);
-            let log = ln(total);
-            y.iter_mut().zip(x).for_each(|(y, v)| *y = (v - most) - log);
+        for (y, x) in y.chunks_mut(block(n)).zip(x.chunks(block(n))) {
+            let known = Known::of(n, x, y);
+            let mut logs = [0.0; TOGETHER.0];
+            for (log, total) in logs.iter_mut().zip(&known.total) {
+                *log = ln(*total);
+            }
+            let rows = y.chunks_exact_mut(n).zip(x.chunks_exact(n));
+            for ((y, x), (most, log)) in rows.zip(known.most.iter().zip(&logs)) {
+                for (y, v) in y.iter_mut().zip(x) {
+                    *y = (v - most) - log;
+                }
+            }
         }
     }
 );
@@ -138,291 +179,13 @@ per_isa!(
 
 per_isa!(
     fn log_softmax_gradient(n: usize, g: &[f32], y: &[f32], dx: &mut [f32]) {
-        for ((dx, g), y) in dx
-            .chunks_exact_mut(n)
-            .zip(g.chunks_exact(n))
-            .zip(y.chunks_exact(n))
-        {
+        for (dx, y) in dx.iter_mut().zip(y) {
+            *dx = exp(*y);
+        }
+        for (dx, g) in dx.chunks_exact_mut(n).zip(g.chunks_exact(n)) {
             let total = sum(n, |k| g[k]);
             for k in 0..n {
-                dx[k] = g[k] - exp(y[k]) * total;
-            }
-        }
-    }
-);
-
-/// (Σ loss, Σ weight), or the first divided by the second.
-struct Loss {
-    isa: Isa,
-    work: Work,
-    op: CrossEntropy,
-}
-
-pub(crate) fn cross_entropy(context: &BuildContext, op: CrossEntropy, logits: &Shape) -> Built {
-    loss(context, op, logits, false)
-}
-
-pub(crate) fn mean_cross_entropy(context: &BuildContext, op: CrossEntropy, logits: &Shape) -> Built {
-    loss(context, op, logits, true)
-}
-
-fn loss(context: &BuildContext, op: CrossEntropy, logits: &Shape, mean: bool) -> Built {
-    let work = over_rows(context, logits, 2, if mean { 1 } else { 2 });
-    let isa = context.isa;
-    Built::new(
-        Loss { isa, work, op },
-        vec![matches!(work, Work::Reduction { .. }); 2],
-    )
-}
-
-/// A batch without a row that counts has loss 0/1, not 0/0.
-fn guarded(weight: f32) -> f32 {
-    if weight == 0.0 { 1.0 } else { weight }
-}
-
-impl Loss {
-    fn add(&self, task: &Task<'_>, sums: &mut [f32]) {
-        let (logits, targets, weights) = (task.input(0), task.input(1), task.input(2));
-        match self.op.targets {
-            CrossEntropyTargets::Indices => {
-                loss_of_indices(self.isa, &self.op, logits, targets, weights, sums);
-            }
-            CrossEntropyTargets::Probabilities => {
-                loss_of_probabilities(self.isa, &self.op, logits, targets, weights, sums);
-            }
-        }
-    }
-}
-
-impl Kernel for Loss {
-    fn work(&self) -> Work {
-        self.work
-    }
-    fn run(&self, mut task: Task<'_>) {
-        let output = std::mem::take(&mut task.output);
-        match self.work {
-            Work::Reduction { .. } => {
-                if task.fresh {
-                    output.fill(0.0);
-                }
-                self.add(&task, output);
-            }
-            _ => {
-                let mut sums = [0.0; 2];
-                self.add(&task, &mut sums);
-                self.finish(&sums, output);
-            }
-        }
-    }
-    fn finish(&self, partials: &[f32], output: &mut [f32]) {
-        let total = |k: usize| partials.chunks_exact(2).map(|p| f64::from(p[k])).sum::<f64>() as f32;
-        let (loss, weight) = (total(0), guarded(total(1)));
-        match output {
-            [mean] => *mean = loss / weight,
-            _ => output.copy_from_slice(&[loss, weight]),
-        }
-    }
-}
-
-/// Σ weight, which needs targets alone, or a number divided by it.
-struct Weight {
-    work: Work,
-    op: CrossEntropy,
-    share: Option<f32>,
-    /// Targets in a row.
-    width: usize,
-}
-
-/// Above this many targets their weights are summed by samples.
-const FEW: usize = 4096;
-
-pub(crate) fn cross_entropy_weight(
-    context: &BuildContext,
-    op: CrossEntropy,
-    share: Option<f32>,
-    [targets, weights]: [&Shape; 2],
-) -> Built {
-    let width = match op.targets {
-        CrossEntropyTargets::Indices => 1,
-        CrossEntropyTargets::Probabilities => weights.elements(),
-    };
-    let whole = Work::Pieces {
-        count: 1,
-        elements: 1,
-    };
-    let work = match targets.elements() > FEW {
-        true => over_rows(context, targets, 1, 1),
-        false => whole,
-    };
-    let kernel = Weight {
-        work,
-        op,
-        share,
-        width,
-    };
-    Built::new(kernel, vec![work != whole])
-}
-
-impl Weight {
-    fn sum(&self, targets: &[f32], weights: &[f32]) -> f32 {
-        match self.op.targets {
-            CrossEntropyTargets::Probabilities => (targets.len() / self.width) as f32,
-            CrossEntropyTargets::Indices => {
-                let class = |&t: &f32| self.op.class(f64::from(t), weights.len());
-                let counted = targets.iter().filter_map(class);
-                counted.map(|class| f64::from(weights[class])).sum::<f64>() as f32
-            }
-        }
-    }
-}
-
-impl Kernel for Weight {
-    fn work(&self) -> Work {
-        self.work
-    }
-    fn run(&self, task: Task<'_>) {
-        let sum = self.sum(task.input(0), task.input(1));
-        match self.work {
-            Work::Reduction { .. } if !task.fresh => task.output[0] += sum,
-            Work::Reduction { .. } => task.output[0] = sum,
-            _ => self.finish(&[sum], task.output),
-        }
-    }
-    fn finish(&self, partials: &[f32], output: &mut [f32]) {
-        let weight = guarded(partials.iter().map(|&p| f64::from(p)).sum::<f64>() as f32);
-        output[0] = self.share.map_or(weight, |share| share / weight);
-    }
-}
-
-per_isa!(
-    fn loss_of_indices(
-        op: &CrossEntropy,
-        logits: &[f32],
-        targets: &[f32],
-        weights: &[f32],
-        sums: &mut [f32],
-    ) {
-        let (n, s) = (weights.len(), op.label_smoothing);
-        let (mut loss, mut weight) = (0.0f64, 0.0f64);
-        for (z, &t) in logits.chunks_exact(n).zip(targets) {
-            let Some(class) = op.class(f64::from(t), n) else {
-                continue;
-            };
-            let total = log_sum_exp(z);
-            let mut own = (1.0 - s) * weights[class] * (total - z[class]);
-            if s > 0.0 {
-                own += s / n as f32 * sum(n, |k| weights[k] * (total - z[k]));
-            }
-            loss += f64::from(own);
-            weight += f64::from(weights[class]);
-        }
-        sums[0] += loss as f32;
-        sums[1] += weight as f32;
-    }
-);
-
-/// q = w·((1 − s)·t + s/K)
-#[inline(always)]
-fn smoothed(weight: f32, target: f32, s: f32, n: usize) -> f32 {
-    weight * ((1.0 - s) * target + s / n as f32)
-}
-
-per_isa!(
-    fn loss_of_probabilities(
-        op: &CrossEntropy,
-        logits: &[f32],
-        targets: &[f32],
-        weights: &[f32],
-        sums: &mut [f32],
-    ) {
-        let (n, s) = (weights.len(), op.label_smoothing);
-        let mut loss = 0.0f64;
-        for (z, t) in logits.chunks_exact(n).zip(targets.chunks_exact(n)) {
-            let total = log_sum_exp(z);
-            loss += f64::from(sum(n, |k| smoothed(weights[k], t[k], s, n) * (total - z[k])));
-        }
-        sums[0] += loss as f32;
-        sums[1] += (logits.len() / n) as f32;
-    }
-);
-
-/// ∂loss/∂logits = g₀·(p·Σq − q).
-struct LossGradient {
-    isa: Isa,
-    work: Work,
-    op: CrossEntropy,
-}
-
-pub(crate) fn cross_entropy_gradient(context: &BuildContext, op: CrossEntropy, logits: &Shape) -> Built {
-    let work = by_rows(context, logits);
-    let samples = work == Work::Samples;
-    let isa = context.isa;
-    Built::new(LossGradient { isa, work, op }, vec![false, samples, samples])
-}
-
-impl Kernel for LossGradient {
-    fn work(&self) -> Work {
-        self.work
-    }
-    fn run(&self, task: Task<'_>) {
-        let (g, logits, targets, weights) = (task.input(0)[0], task.input(1), task.input(2), task.input(3));
-        let (isa, op, output) = (self.isa, &self.op, task.output);
-        match self.op.targets {
-            CrossEntropyTargets::Indices => {
-                gradient_of_indices(isa, op, g, logits, targets, weights, output);
-            }
-            CrossEntropyTargets::Probabilities => {
-                gradient_of_probabilities(isa, op, g, logits, targets, weights, output);
-            }
-        }
-    }
-}
-
-per_isa!(
-    fn gradient_of_indices(
-        op: &CrossEntropy,
-        g: f32,
-        logits: &[f32],
-        targets: &[f32],
-        weights: &[f32],
-        dz: &mut [f32],
-    ) {
-        let (n, s) = (weights.len(), op.label_smoothing);
-        let rest = s / n as f32;
-        let spread = rest * sum(n, |k| weights[k]);
-        for ((dz, z), &t) in dz.chunks_exact_mut(n).zip(logits.chunks_exact(n)).zip(targets) {
-            let Some(class) = op.class(f64::from(t), n) else {
-                dz.fill(0.0);
-                continue;
-            };
-            let (most, total) = exponentials(z);
-            let own = (1.0 - s) * weights[class];
-            let scale = g * (own + spread) / total;
-            for k in 0..n {
-                dz[k] = exp(z[k] - most) * scale - g * rest * weights[k];
-            }
-            dz[class] -= g * own;
-        }
-    }
-);
-
-per_isa!(
-    fn gradient_of_probabilities(
-        op: &CrossEntropy,
-        g: f32,
-        logits: &[f32],
-        targets: &[f32],
-        weights: &[f32],
-        dz: &mut [f32],
-    ) {
-        let (n, s) = (weights.len(), op.label_smoothing);
-        let rows = logits.chunks_exact(n).zip(targets.chunks_exact(n));
-        for (dz, (z, t)) in dz.chunks_exact_mut(n).zip(rows) {
-            let (most, total) = exponentials(z);
-            let mass = sum(n, |k| smoothed(weights[k], t[k], s, n));
-            let scale = g * mass / total;
-            for k in 0..n {
-                dz[k] = exp(z[k] - most) * scale - g * smoothed(weights[k], t[k], s, n);
+                dx[k] = g[k] - dx[k] * total;
             }
         }
     }
