@@ -52,7 +52,7 @@ pub use error::{DataError, ErrorKind};
 pub use health::{HealthReport, health_check};
 pub use loader::{Batch, Epoch, Loader, LoaderOptions, TargetKind};
 pub use open::{OpenOptions, TaskKind, open};
-pub use preprocess::{InputEncoding, Preprocess, PreprocessOptions, Scaling};
+pub use preprocess::{ImageEncoding, InputEncoding, Preprocess, PreprocessOptions, Scaling};
 pub use source::{Cell, Column, ColumnKind, InputLayout, Raw, Source, Target, Task};
 pub use splits::{Fractions, Role, Splits};
 pub use table::{TableReader, TableRow, write_csv};

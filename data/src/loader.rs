@@ -118,6 +118,44 @@ impl Loader {
         preprocess: &Preprocess,
         options: LoaderOptions,
     ) -> Result<Self, DataError> {
+        Self::with(dataset, indices, preprocess, options, None)
+    }
+
+    /// A loader of the same samples with `rows` in place of their encoded inputs: for each index as many numbers,
+    /// such as the features that a network made of the sample (row O18). Targets are the data set's.
+    ///
+    /// # Errors
+    /// As [`Loader::new`]; also when the rows cannot be of one length, or are to be augmented.
+    pub fn of_rows(
+        dataset: &Dataset,
+        indices: &[usize],
+        preprocess: &Preprocess,
+        options: LoaderOptions,
+        rows: Vec<f32>,
+    ) -> Result<Self, DataError> {
+        let count = indices.len().max(1);
+        if rows.is_empty() || !rows.len().is_multiple_of(count) {
+            return Err(DataError::new(ErrorKind::Option, &dataset.name)
+                .found(format!("{} numbers for {} samples", rows.len(), indices.len()))
+                .expected("as many numbers for each sample")
+                .remedy("Give the rows of exactly these samples."));
+        }
+        if options.augment.as_ref().is_some_and(Augment::is_active) {
+            return Err(DataError::new(ErrorKind::Option, &dataset.name)
+                .found("random changes for rows that are given")
+                .expected("none: what they were made of is no longer there")
+                .remedy("Leave the augmentation out."));
+        }
+        Self::with(dataset, indices, preprocess, options, Some(rows))
+    }
+
+    fn with(
+        dataset: &Dataset,
+        indices: &[usize],
+        preprocess: &Preprocess,
+        options: LoaderOptions,
+        rows: Option<Vec<f32>>,
+    ) -> Result<Self, DataError> {
         preprocess.check(dataset)?;
         if options.batch == 0 {
             return Err(DataError::new(ErrorKind::Option, "batch size")
@@ -132,7 +170,7 @@ impl Loader {
                 .remedy("Use a split made for this data set."));
         }
         Ok(Self {
-            inner: Arc::new(Assembler::new(dataset, indices, preprocess, options)?),
+            inner: Arc::new(Assembler::new(dataset, indices, preprocess, options, rows)?),
         })
     }
 

@@ -23,6 +23,8 @@ pub struct OpenOptions {
     pub splits: Option<PathBuf>,
     /// Shares of train, validation and test where the source does not say.
     pub fractions: Fractions,
+    /// At most so many training samples of each class.
+    pub per_class: Option<usize>,
     /// Seed of the split and of synthetic sets.
     pub seed: u64,
     /// Noise of synthetic sets, 0 to 1.
@@ -33,6 +35,8 @@ pub struct OpenOptions {
     pub skip_bad: bool,
     /// Resizes every image to this height and width.
     pub image_size: Option<(usize, usize)>,
+    /// Brings every image to so many bands, 1 or 3; as the files have them where not given.
+    pub channels: Option<usize>,
     /// Table columns to leave out.
     pub exclude: Vec<String>,
     /// Table columns that hold categories although they look like numbers.
@@ -52,11 +56,13 @@ impl Default for OpenOptions {
             task: None,
             splits: None,
             fractions: Fractions::default(),
+            per_class: None,
             seed: 0,
             noise: 0.0,
             samples: None,
             skip_bad: false,
             image_size: None,
+            channels: None,
             exclude: Vec::new(),
             categorical: Vec::new(),
             missing: Vec::new(),
@@ -113,6 +119,25 @@ pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
         dataset.splits = listed.splits;
     }
     dataset.splits.check(dataset.len())?;
+    match options.per_class {
+        Some(count) => few_per_class(dataset, count, options.seed),
+        None => Ok(dataset),
+    }
+}
+
+fn few_per_class(mut dataset: Dataset, count: usize, seed: u64) -> Result<Dataset, DataError> {
+    let Some(classes) = dataset.labels()? else {
+        return Err(DataError::new(ErrorKind::Option, &dataset.name)
+            .found(format!("{count} training samples for each class asked for"))
+            .expected("samples of one class each")
+            .remedy("Leave it out: numbers have no classes."));
+    };
+    let before = dataset.splits.train.len();
+    dataset.splits = std::mem::take(&mut dataset.splits).few_per_class(&classes, count, seed);
+    let kept = dataset.splits.train.len();
+    dataset.notes.push(format!(
+        "At most {count} training samples of each class: {kept} of {before}."
+    ));
     Ok(dataset)
 }
 

@@ -218,6 +218,24 @@ impl Splits {
         Ok(self)
     }
 
+    /// Leaves at most `count` training samples of each class, drawn at random; validation and test stay whole. The
+    /// same seed gives the same samples, and more samples contain the fewer.
+    pub fn few_per_class(mut self, classes: &[usize], count: usize, seed: u64) -> Self {
+        let mut order = std::mem::take(&mut self.train);
+        shuffle(&mut order, &mut rng(seed, 1, 0, Purpose::Split));
+        let mut kept = vec![0; classes.iter().max().map_or(0, |most| most + 1)];
+        let few = order.into_iter().filter(|&index| {
+            let Some(kept) = classes.get(index).map(|&class| &mut kept[class]) else {
+                return false;
+            };
+            *kept += 1;
+            *kept <= count
+        });
+        self.train = few.collect();
+        self.sort();
+        self
+    }
+
     /// Checks that every index is below `count` and none has two roles or stands twice.
     ///
     /// # Errors

@@ -23,7 +23,7 @@ pub use bind::Binding;
 pub use error::GraphError;
 pub use fold::fold_scales;
 pub use gradient::{GradientRule, differentiate, differentiate_by};
-pub use mode::{Lowered, Mode, lower};
+pub use mode::{Lowered, Mode, lower, lower_each, replace};
 pub use movement::Movement;
 pub use ops::{Cost, Init, Op, Operation};
 pub use scope::{Scope, ScopeGuard};

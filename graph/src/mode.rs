@@ -29,6 +29,20 @@ pub struct Lowered {
 /// # Errors
 /// A shape error of a replacement.
 pub fn lower(outputs: &[Symbol], mode: Mode) -> Result<Lowered, GraphError> {
+    let lowered = lower_each(outputs, |_| mode)?;
+    let outputs = match mode {
+        Mode::Train => lowered.outputs,
+        Mode::Infer => fold_scales(&lowered.outputs)?,
+    };
+    Ok(Lowered { outputs, ..lowered })
+}
+
+/// As [`lower`], with a mode for each node: layers that are frozen run as at inference, in the midst of training.
+/// No scale moves into weights.
+///
+/// # Errors
+/// As [`lower`].
+pub fn lower_each(outputs: &[Symbol], mode_of: impl Fn(&Symbol) -> Mode) -> Result<Lowered, GraphError> {
     let mut replaced: HashMap<u64, Symbol> = HashMap::new();
     let mut updates = Vec::new();
     let mut ordinal = 0;
@@ -40,7 +54,7 @@ pub fn lower(outputs: &[Symbol], mode: Mode) -> Result<Lowered, GraphError> {
             .collect();
         let changed = inputs.iter().zip(node.inputs()).any(|(new, old)| *new != old);
         let _scope = crate::Scope::resume(node.scope().cloned());
-        if let Some((new, states)) = node.op().lower(&inputs, mode, ordinal)? {
+        if let Some((new, states)) = node.op().lower(&inputs, mode_of(&node), ordinal)? {
             ordinal += 1;
             updates.extend(states);
             replaced.insert(node.id(), new);
@@ -53,9 +67,41 @@ pub fn lower(outputs: &[Symbol], mode: Mode) -> Result<Lowered, GraphError> {
         .iter()
         .map(|o| replaced.get(&o.id()).unwrap_or(o).clone())
         .collect();
-    let outputs = match mode {
-        Mode::Train => outputs,
-        Mode::Infer => fold_scales(&outputs)?,
-    };
     Ok(Lowered { outputs, updates })
+}
+
+/// `outputs` as they are when `with` stands in the place of `node`; all that does not depend on it stays the
+/// same. So a network is cut in two: what reads a feature reads an input instead.
+///
+/// ```
+/// use graticule_graph::{Symbol, replace, topological};
+/// let x = Symbol::input("x", [3]);
+/// let feature = x.mul(&x)?;
+/// let y = feature.add(&feature)?;
+/// let given = Symbol::input("feature", [3]);
+/// let head = replace(&[y], &feature, &given)?;
+/// assert!(!topological(&head).contains(&x));
+/// # Ok::<(), graticule_graph::GraphError>(())
+/// ```
+///
+/// # Errors
+/// When a reader cannot take the shape of `with`.
+pub fn replace(outputs: &[Symbol], node: &Symbol, with: &Symbol) -> Result<Vec<Symbol>, GraphError> {
+    let mut replaced = HashMap::from([(node.id(), with.clone())]);
+    for reader in topological(outputs) {
+        let inputs: Vec<&Symbol> = reader
+            .inputs()
+            .iter()
+            .map(|i| replaced.get(&i.id()).unwrap_or(i))
+            .collect();
+        let changed = inputs.iter().zip(reader.inputs()).any(|(new, old)| *new != old);
+        if changed && reader != *node {
+            let new = reader.with_inputs(&inputs)?;
+            replaced.insert(reader.id(), new);
+        }
+    }
+    Ok(outputs
+        .iter()
+        .map(|o| replaced.get(&o.id()).unwrap_or(o).clone())
+        .collect())
 }

@@ -25,7 +25,7 @@ use crate::run_file::RunFile;
 use crate::text::{duration, thousands};
 
 pub use boundary::{Boundary, measure as measure_boundary};
-pub use extras::{DataSizes, Race};
+pub use extras::{DataSizes, Race, StartRow, Starts};
 pub use network::first_filters;
 pub use saliency::measure_saliency;
 
@@ -70,6 +70,8 @@ pub struct Extras {
     pub race: Option<Race>,
     /// Score against the number of training samples (row S12).
     pub sizes: Option<DataSizes>,
+    /// A pretrained network trained from several depths on (row O20).
+    pub starts: Option<Starts>,
 }
 
 /// The report of a run.

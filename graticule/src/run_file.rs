@@ -9,6 +9,7 @@ use train::run_folder::RunFolder;
 
 use crate::error::{Context, Failure, Outcome};
 use crate::source::SourceArgs;
+use crate::verbs::train::transfer::Origin;
 
 /// All that decides a run: what stands in `run.toml`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -19,6 +20,9 @@ pub struct RunFile {
     pub source: String,
     /// The network: a name, a TOML file or a line of layers.
     pub model: String,
+    /// The pretrained network that it began with.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub weights: Option<Origin>,
     /// How the source is read.
     #[serde(default)]
     pub reading: SourceArgs,
@@ -127,6 +131,18 @@ impl Found {
             model,
             folder: Some(folder),
         })
+    }
+
+    /// The file of weights that `given` means: the model file of a run, or the file itself.
+    pub fn at_weights(given: &Path) -> Outcome<PathBuf> {
+        match given.is_dir() {
+            true => Ok(Self::at(given).at("--weights")?.model),
+            false if given.is_file() => Ok(given.to_path_buf()),
+            false => Err(Failure::new("found no such file")
+                .at(given.display())
+                .at("--weights")
+                .help("give a run folder, a .safetensors or a .pth file")),
+        }
     }
 
     /// The settings of the run, where there is a run.

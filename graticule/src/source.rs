@@ -32,6 +32,10 @@ pub struct SourceArgs {
     #[arg(long, value_name = "SHARE", value_parser = share)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub test: Option<f64>,
+    /// Train on at most so many samples of each class; validation and test stay whole
+    #[arg(long, value_name = "N", value_parser = at_least_one)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub per_class: Option<usize>,
     /// Seed of everything random [default: 1]
     #[arg(long, value_name = "N")]
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -52,6 +56,10 @@ pub struct SourceArgs {
     #[arg(long, value_name = "SIZE", value_parser = image_size)]
     #[serde(skip_serializing_if = "Option::is_none")]
     pub image_size: Option<ImageSize>,
+    /// Bands of every image, where a pretrained network wants others than the files have.
+    #[arg(skip)]
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub channels: Option<usize>,
     /// Columns of a table to leave out
     #[arg(long, value_name = "COLUMNS", value_delimiter = ',')]
     #[serde(skip_serializing_if = "Vec::is_empty")]
@@ -116,11 +124,13 @@ impl SourceArgs {
             splits: self.splits.clone(),
             val: self.val,
             test: self.test,
+            per_class: self.per_class,
             seed: self.seed.or(run.seed),
             noise: self.noise.or(run.noise),
             samples: self.samples.or(run.samples),
             skip_bad: self.skip_bad,
             image_size: self.image_size.or(run.image_size),
+            channels: self.channels.or(run.channels),
             exclude: list(&self.exclude, &run.exclude),
             categorical: list(&self.categorical, &run.categorical),
             missing: list(&self.missing, &run.missing),
@@ -138,11 +148,13 @@ impl SourceArgs {
             }),
             splits: self.splits.clone(),
             fractions: self.fractions()?,
+            per_class: self.per_class,
             seed: self.seed(),
             noise: self.noise.unwrap_or(default.noise),
             samples: self.samples,
             skip_bad: self.skip_bad,
             image_size: self.image_size.map(|ImageSize(height, width)| (height, width)),
+            channels: self.channels,
             exclude: self.exclude.clone(),
             categorical: self.categorical.clone(),
             missing: self.missing.clone(),
@@ -196,6 +208,13 @@ fn share(text: &str) -> Result<f64, String> {
         Ok(value)
     } else {
         Err(format!("{value} is not from 0 to 1"))
+    }
+}
+
+fn at_least_one(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(value) if value >= 1 => Ok(value),
+        _ => Err("expected a whole number from 1 on".into()),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::evaluate::{argmax, predict, score};
 use crate::observer::{Ending, EpochRecord, Observer, Outcome, StepReport};
 use crate::{Settings, TrainError, Trainer, checkpoint};
 
+/// Seconds that lie at least between the checkpoints at the ends of epochs.
+const EPOCH_SECONDS: f64 = 1.0;
+
 /// What a run learns from and where it keeps its state.
 pub struct Run {
     /// Training batches, shuffled.
@@ -49,10 +52,13 @@ struct State {
     best: Option<EpochRecord>,
     best_epoch: usize,
     saved: Instant,
+    /// Whether the state has changed since.
+    unsaved: bool,
 }
 
 /// Trains until the epochs are done, patience runs out or the observer interrupts. With files, the best
-/// and the last state are always on disk; a run that was interrupted or killed goes on from `last`
+/// state is always on disk, and a late one: that of the last epoch's end, of the last second at most where
+/// epochs are shorter, or as old as the settings allow within an epoch; a run that was interrupted or killed goes on from `last`
 /// when `resume` is given what was read from it, and ends with the same bits.
 ///
 /// # Errors
@@ -65,22 +71,34 @@ pub fn fit(
 ) -> Result<Outcome, TrainError> {
     let started = Instant::now();
     let mut state = begin(trainer, run, resume)?;
+    let ending = epochs(trainer, run, &mut state, observer)?;
+    save(trainer, run, &mut state)?;
+    Ok(outcome(state, ending, started.elapsed()))
+}
+
+/// Epoch after epoch, until something ends them.
+fn epochs(
+    trainer: &mut Trainer,
+    run: &Run,
+    state: &mut State,
+    observer: &mut dyn Observer,
+) -> Result<Ending, TrainError> {
     let settings = trainer.settings().clone();
     while state.position.epoch < settings.epochs {
         let epoch_started = Instant::now();
-        if let Some(ending) = train_epoch(trainer, run, &mut state, observer)? {
-            return Ok(outcome(state, ending, started.elapsed()));
+        if let Some(ending) = train_epoch(trainer, run, state, observer)? {
+            return Ok(ending);
         }
-        finish_epoch(trainer, run, &mut state, observer, epoch_started.elapsed())?;
+        finish_epoch(trainer, run, state, observer, epoch_started.elapsed())?;
         let waited = state.position.epoch - state.best_epoch;
         if settings.patience.is_some_and(|patience| waited >= patience) && run.validation.is_some() {
-            return Ok(outcome(state, Ending::StoppedEarly, started.elapsed()));
+            return Ok(Ending::StoppedEarly);
         }
         if observer.interrupted() && state.position.epoch < settings.epochs {
-            return Ok(outcome(state, Ending::Interrupted, started.elapsed()));
+            return Ok(Ending::Interrupted);
         }
     }
-    Ok(outcome(state, Ending::Finished, started.elapsed()))
+    Ok(Ending::Finished)
 }
 
 fn begin(trainer: &mut Trainer, run: &Run, resume: Option<&ModelFile>) -> Result<State, TrainError> {
@@ -101,15 +119,14 @@ fn begin(trainer: &mut Trainer, run: &Run, resume: Option<&ModelFile>) -> Result
     };
     let best = position.history.iter().rfind(|r| r.best);
     let (best, best_epoch) = (best.cloned(), best.map_or(0, |r| r.epoch));
-    let state = State {
+    let mut state = State {
         position,
         best,
         best_epoch,
         saved: Instant::now(),
+        unsaved: resume.is_none(),
     };
-    if resume.is_none() {
-        save(trainer, run, &state)?;
-    }
+    save(trainer, run, &mut state)?;
     Ok(state)
 }
 
@@ -133,11 +150,13 @@ fn outcome(state: State, ending: Ending, elapsed: Duration) -> Outcome {
     }
 }
 
-fn save(trainer: &Trainer, run: &Run, state: &State) -> Result<(), TrainError> {
-    match &run.files {
-        Some(files) => checkpoint::save(trainer, &state.position, &files.last),
-        None => Ok(()),
+/// Writes the checkpoint, unless it is written already.
+fn save(trainer: &Trainer, run: &Run, state: &mut State) -> Result<(), TrainError> {
+    if let Some(files) = run.files.as_ref().filter(|_| state.unsaved) {
+        checkpoint::save(trainer, &state.position, &files.last)?;
     }
+    (state.saved, state.unsaved) = (Instant::now(), false);
+    Ok(())
 }
 
 /// The rest of the epoch at hand; `Some` if the observer stopped it.
@@ -149,6 +168,14 @@ fn train_epoch(
 ) -> Result<Option<Ending>, TrainError> {
     let settings = trainer.settings().clone();
     let batches = run.train.batches();
+    let epoch = state.position.epoch + 1;
+    if trainer.begin_epoch(epoch)? {
+        observer.note(&format!(
+            "epoch {epoch}: training begins at `{}` now, {} numbers",
+            trainer.first_block(),
+            trainer.training_count()
+        ));
+    }
     let mut source = run
         .train
         .epoch(state.position.epoch as u64)
@@ -174,12 +201,10 @@ fn train_epoch(
         let report = train_batch(trainer, run, state, batch, batches)?;
         observer.step(&report);
         if observer.interrupted() && state.position.batch < batches {
-            save(trainer, run, state)?;
             return Ok(Some(Ending::Interrupted));
         }
         if state.saved.elapsed().as_secs_f64() > settings.checkpoint_seconds {
             save(trainer, run, state)?;
-            state.saved = Instant::now();
         }
     }
     Ok(None)
@@ -197,6 +222,7 @@ fn train_batch(
     let correct = correct(trainer, batch, run.train.target_kind());
     let position = &mut state.position;
     position.sums.add(result.loss, batch.size, correct);
+    state.unsaved = true;
     position.batch += 1;
     position.step = trainer.step_count();
     position.scheduler = trainer.scheduler.clone();
@@ -289,7 +315,10 @@ fn finish_epoch(
     position.history.push(record);
     (position.epoch, position.batch, position.sums) = (position.epoch + 1, 0, EpochSums::default());
     position.scheduler = trainer.scheduler.clone();
-    save(trainer, run, state)?;
-    state.saved = Instant::now();
+    state.unsaved = true;
+    // Epochs may be shorter than it takes to write the state; what is lost then is soon done again.
+    if state.saved.elapsed().as_secs_f64() > EPOCH_SECONDS.min(trainer.settings().checkpoint_seconds) {
+        save(trainer, run, state)?;
+    }
     Ok(())
 }

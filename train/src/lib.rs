@@ -17,6 +17,7 @@ pub mod run_folder;
 mod settings;
 pub mod tensorboard;
 mod trainer;
+pub mod transfer;
 pub mod tune;
 
 pub use diagnose::LayerHealth;

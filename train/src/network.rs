@@ -6,7 +6,7 @@ use std::path::Path;
 use data::{Preprocess, Task};
 use engine::{Engine, Parameters, Program, Request};
 use graph::ops::{Softmax, UnaryKind};
-use graph::{Binding, GraphError, Mode, Symbol, lower};
+use graph::{Binding, GraphError, Mode, Symbol, lower, replace};
 use interchange::{ModelFile, Tensor};
 use nn::Model;
 
@@ -21,6 +21,9 @@ pub struct Network {
     model: Model,
     parameters: Parameters,
     preprocess: Preprocess,
+    /// What `infer` takes, and the scores that it makes of them: the model's own, or those of its last layers.
+    input: Symbol,
+    scores: Symbol,
     request: Request,
     programs: HashMap<usize, Program>,
 }
@@ -47,14 +50,15 @@ impl Network {
                 )?;
             }
         }
-        let scores = lower(model.outputs(), Mode::Infer)?.outputs;
-        let prediction = prediction(&scores[0], &preprocess.task)?;
-        let request = Request::outputs(&[scores[0].clone(), prediction]);
+        let (input, scores) = (model.input().clone(), model.output().clone());
+        let request = inference(&scores, &preprocess.task)?;
         Ok(Self {
             engine: engine.clone(),
             model,
             parameters,
             preprocess,
+            input,
+            scores,
             request,
             programs: HashMap::new(),
         })
@@ -90,6 +94,47 @@ impl Network {
             network.parameters.set(&tensor.name, &tensor.values)?;
         }
         Ok(network)
+    }
+
+    /// The same network, entered at `features`, a node of its model: [`Network::infer`] and training take numbers of
+    /// that node's shape, and nothing before it is computed. Its file is still that of the whole network.
+    ///
+    /// # Errors
+    /// Graph errors of what lies behind the node.
+    pub fn entered_at(mut self, features: &Symbol) -> Result<Self, TrainError> {
+        let input = Symbol::input("features", graph::Shape::new(&features.shape()[1..]));
+        let scores = replace(self.model.outputs(), features, &input)?;
+        self.scores = scores[0].clone();
+        self.input = input;
+        self.request = inference(&self.scores, &self.preprocess.task)?;
+        self.programs.clear();
+        Ok(self)
+    }
+
+    /// The same network, entered at its input again.
+    ///
+    /// # Errors
+    /// As [`Network::new`].
+    pub fn whole(mut self) -> Result<Self, TrainError> {
+        (self.input, self.scores) = (self.model.input().clone(), self.model.output().clone());
+        self.request = inference(&self.scores, &self.preprocess.task)?;
+        self.programs.clear();
+        Ok(self)
+    }
+
+    /// The node whose numbers it takes: the model's input, or where it is entered.
+    pub fn input(&self) -> &Symbol {
+        &self.input
+    }
+
+    /// The scores that it makes of them.
+    pub(crate) fn scores(&self) -> &Symbol {
+        &self.scores
+    }
+
+    /// The name of its input in a program.
+    pub(crate) fn input_name(&self) -> &str {
+        self.input.as_input().map_or("", |input| &input.name)
     }
 
     /// A model file of this network, without training state.
@@ -149,12 +194,6 @@ impl Network {
     /// # Errors
     /// When the inputs are not `size` samples of the network's input shape.
     pub fn infer(&mut self, inputs: &[f32], size: usize) -> Result<Inference, TrainError> {
-        let input = self
-            .model
-            .input()
-            .as_input()
-            .map(|i| i.name.clone())
-            .unwrap_or_default();
         if !self.programs.contains_key(&size) {
             if self.programs.len() >= PROGRAMS {
                 self.programs.clear();
@@ -166,7 +205,8 @@ impl Network {
         let Some(program) = self.programs.get_mut(&size) else {
             unreachable!("inserted above")
         };
-        program.set_input(&input, inputs)?;
+        let name = self.input.as_input().map_or("", |input| &input.name);
+        program.set_input(name, inputs)?;
         program.run(&mut self.parameters, 0)?;
         let prediction = self.preprocess.decode_target(program.output(1));
         Ok(Inference {
@@ -188,6 +228,13 @@ pub struct Inference {
     pub scores: Vec<f32>,
     /// Class probabilities `[size, K]`, or values in the units of the data `[size, targets]`.
     pub predictions: Vec<f32>,
+}
+
+/// Scores and predictions, as at inference.
+fn inference(scores: &Symbol, task: &Task) -> Result<Request, GraphError> {
+    let scores = lower(std::slice::from_ref(scores), Mode::Infer)?.outputs;
+    let prediction = prediction(&scores[0], task)?;
+    Ok(Request::outputs(&[scores[0].clone(), prediction]))
 }
 
 /// Probabilities where the task has classes.

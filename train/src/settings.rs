@@ -3,6 +3,8 @@
 use nn::{GradientClipping, Loss, Optimizer, Penalty, Schedule};
 use serde::{Deserialize, Serialize};
 
+use crate::transfer::Transfer;
+
 /// All that decides how a network is trained, besides the data and the network.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
@@ -35,6 +37,9 @@ pub struct Settings {
     /// Threads that prepare batches; the bits do not depend on it.
     #[serde(default)]
     pub loader_threads: usize,
+    /// What is done with a pretrained trunk (rows O18, O19); none where the whole network learns alike.
+    #[serde(default)]
+    pub transfer: Option<Transfer>,
     /// Seconds between two checkpoints inside an epoch.
     #[serde(default = "every")]
     pub checkpoint_seconds: f64,
@@ -59,6 +64,7 @@ impl Default for Settings {
             patience: None,
             overfit_one_batch: false,
             loader_threads: 1,
+            transfer: None,
             checkpoint_seconds: every(),
         }
     }

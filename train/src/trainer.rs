@@ -5,26 +5,34 @@ mod update;
 
 use data::{Batch, TargetKind};
 use engine::{Buffer, Program, Request};
-use graph::{Binding, Mode, Symbol, differentiate, lower};
+use graph::{Binding, Mode, Symbol, differentiate, lower_each};
 use nn::{Loss, Progress, Scheduler};
 
 use crate::diagnose::{self, LayerHealth};
-use crate::{Network, Settings, TrainError};
+use crate::{Network, Settings, TrainError, transfer};
 
 pub use profile::{PartTime, Pass, StepProfile};
-use update::Update;
+use update::{Group, Update};
 
 /// The name of the targets among a training program's inputs.
 const TARGET: &str = "target";
+
+/// Layers and what they hand on.
+type Layers = Vec<(String, Symbol)>;
 
 /// A network in training.
 pub struct Trainer {
     /// The network; its parameters change with every step.
     pub network: Network,
     settings: Settings,
+    targets: TargetKind,
+    /// What becomes of each block, where the network is a pretrained one.
+    plan: Option<transfer::Plan>,
+    /// The first of the plan's blocks that trains in the epoch at hand.
+    first: usize,
     request: Request,
     /// Each layer's outputs in the training graph, for the debugging report.
-    layers: Vec<(String, Symbol)>,
+    layers: Layers,
     /// One for each size of batch that there was.
     programs: Vec<Ready>,
     /// Which of them the last batch ran on.
@@ -66,44 +74,30 @@ impl Trainer {
         targets: TargetKind,
         steps_per_epoch: usize,
     ) -> Result<Self, TrainError> {
-        let output = network.model().output();
-        let sample = &output.shape()[1..];
-        let target = match targets {
-            TargetKind::ClassIndex if matches!(settings.loss, Loss::CrossEntropy(_)) => {
-                Symbol::input(TARGET, [])
-            }
-            _ => Symbol::input(TARGET, graph::Shape::new(sample)),
+        let plan = settings
+            .transfer
+            .map(|transfer| transfer::Plan::new(network.model(), transfer, settings.epochs))
+            .transpose()?;
+        let network = match plan.as_ref().and_then(transfer::Plan::features) {
+            Some(features) => network.entered_at(features)?,
+            None => network,
         };
-        let loss = loss_for(&settings.loss, targets).on(output, &target)?;
-        let lowered = lower(&[loss, output.clone()], Mode::Train)?;
-        let trainable: Vec<Symbol> = network
-            .model()
-            .parameters()
-            .iter()
-            .filter(|p| p.trainable())
-            .map(|p| p.symbol.clone())
-            .collect();
-        let weights: Vec<Symbol> = trainable
-            .iter()
-            .filter(|p| p.shape().rank() > 1)
-            .cloned()
-            .collect();
-        let loss = settings.penalty.on(&lowered.outputs[0], &weights)?;
-        let gradients = differentiate(&loss, &trainable)?;
-        let nodes = graph::topological(&lowered.outputs[1..]);
-        let layers = diagnose::layer_outputs(network.model(), &nodes);
-        let request = Request {
-            outputs: vec![loss, lowered.outputs[1].clone()],
-            gradients: trainable.into_iter().zip(gradients).collect(),
-            updates: lowered.updates,
-        };
+        let first = plan.as_ref().map_or(0, |plan| plan.first(0));
+        let (request, layers) = request(&network, &settings, targets, plan.as_ref().map(|p| (p, first)))?;
         let layout = network.parameters().layout();
-        let update = Update::new(network.engine(), settings.optimizer, settings.clipping, layout);
+        let mut update = Update::new(network.engine(), settings.optimizer, settings.clipping, layout);
+        if let Some(plan) = &plan {
+            let (groups, group_of) = groups(plan, first, steps_per_epoch);
+            update.regroup(layout, groups, group_of);
+        }
         let scheduler = Scheduler::new(settings.learning_rate, settings.schedule.clone());
         let steps_per_epoch = steps_per_epoch as u64;
         Ok(Self {
             network,
             settings,
+            targets,
+            plan,
+            first,
             request,
             layers,
             programs: vec![],
@@ -118,6 +112,46 @@ impl Trainer {
     /// The settings.
     pub fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// What becomes of each block, where the network is a pretrained one.
+    pub fn plan(&self) -> Option<&transfer::Plan> {
+        self.plan.as_ref()
+    }
+
+    /// Prepares `epoch`, counted from 1: blocks that begin to train in it get gradients, and their share of the
+    /// learning rate. Whether there are any; [`Trainer::step`] does this by itself.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`].
+    pub fn begin_epoch(&mut self, epoch: usize) -> Result<bool, TrainError> {
+        let Some(plan) = &self.plan else { return Ok(false) };
+        let first = plan.first(epoch.saturating_sub(1));
+        if first == self.first {
+            return Ok(false);
+        }
+        let (request, layers) = request(&self.network, &self.settings, self.targets, Some((plan, first)))?;
+        let (groups, group_of) = groups(plan, first, self.steps_per_epoch as usize);
+        let layout = self.network.parameters().layout();
+        self.update.regroup(layout, groups, group_of);
+        (self.request, self.layers, self.first) = (request, layers, first);
+        self.programs.clear();
+        Ok(true)
+    }
+
+    /// The first block that trains in the epoch at hand; empty where the network has no plan.
+    pub fn first_block(&self) -> &str {
+        let part = self.plan.as_ref().map(|plan| &plan.parts()[self.first]);
+        part.map_or("", |part| &part.block.name)
+    }
+
+    /// Numbers that gradients change in the epoch at hand.
+    pub fn training_count(&self) -> usize {
+        self.request
+            .gradients
+            .iter()
+            .map(|(p, _)| p.shape().elements())
+            .sum()
     }
 
     /// Steps done.
@@ -169,6 +203,7 @@ impl Trainer {
         epoch: usize,
         learning_rate: f64,
     ) -> Result<StepResult, TrainError> {
+        self.begin_epoch(epoch)?;
         let key = mix(self.settings.seed, self.step);
         let loss = self.forward_backward(batch, key)?;
         if !loss.is_finite() {
@@ -221,7 +256,7 @@ impl Trainer {
             &layout,
             &Binding::batch(size),
         )?;
-        let name = self.network.model().input().as_input().map_or("", |i| &i.name);
+        let name = self.network.input_name();
         self.programs.push(Ready {
             size,
             input: program.input_index(name)?,
@@ -255,11 +290,7 @@ impl Trainer {
 
     fn look(&mut self, batch: &Batch, gradients: &[f32]) -> Result<Vec<LayerHealth>, TrainError> {
         let model = self.network.model().clone();
-        let input = model
-            .input()
-            .as_input()
-            .map(|i| i.name.clone())
-            .unwrap_or_default();
+        let input = self.network.input_name().to_string();
         let engine = self.network.engine().clone();
         let inputs = (input.as_str(), &batch.inputs[..], batch.size);
         diagnose::health(
@@ -289,6 +320,85 @@ impl Trainer {
     pub fn into_network(self) -> Network {
         self.network
     }
+}
+
+/// What a step computes, and each layer's outputs; with a plan, only for the blocks from the given one on: what lies
+/// before them runs as at inference, and nothing of it changes.
+fn request(
+    network: &Network,
+    settings: &Settings,
+    targets: TargetKind,
+    part: Option<(&transfer::Plan, usize)>,
+) -> Result<(Request, Layers), TrainError> {
+    let output = network.scores();
+    let target = match targets {
+        TargetKind::ClassIndex if matches!(settings.loss, Loss::CrossEntropy(_)) => Symbol::input(TARGET, []),
+        _ => Symbol::input(TARGET, graph::Shape::new(&output.shape()[1..])),
+    };
+    let loss = loss_for(&settings.loss, targets).on(output, &target)?;
+    // A node has a larger number than all that it reads, and every way to the output passes through the cut.
+    let cut = part.map_or(0, |(plan, first)| plan.parts()[first].block.input.id());
+    let mode_of = |node: &Symbol| {
+        if node.id() <= cut {
+            Mode::Infer
+        } else {
+            Mode::Train
+        }
+    };
+    let lowered = lower_each(&[loss, output.clone()], mode_of)?;
+    let trains =
+        |name: &str| part.is_none_or(|(plan, first)| plan.part_of(name).is_some_and(|(k, _)| k >= first));
+    let parameters = network.model().parameters().iter();
+    let trainable: Vec<Symbol> = parameters
+        .filter(|p| p.trainable() && trains(&p.name))
+        .map(|p| p.symbol.clone())
+        .collect();
+    let weights: Vec<Symbol> = trainable
+        .iter()
+        .filter(|p| p.shape().rank() > 1)
+        .cloned()
+        .collect();
+    let loss = settings.penalty.on(&lowered.outputs[0], &weights)?;
+    let gradients = differentiate(&loss, &trainable)?;
+    let nodes = graph::topological(&lowered.outputs[1..]);
+    let layers = diagnose::layer_outputs(network.model(), &nodes);
+    let request = Request {
+        outputs: vec![loss, lowered.outputs[1].clone()],
+        gradients: trainable.into_iter().zip(gradients).collect(),
+        updates: lowered.updates,
+    };
+    Ok((request, layers))
+}
+
+/// The groups of parameters from the block `first` on, one for each share of the learning rate and each epoch of
+/// beginning, and which of them a parameter belongs to.
+fn groups(
+    plan: &transfer::Plan,
+    first: usize,
+    steps_per_epoch: usize,
+) -> (Vec<Group>, impl Fn(&str) -> Option<usize> + '_) {
+    let group = |part: &transfer::Part| Group {
+        rate: part.rate,
+        since: (part.from.unwrap_or(0) * steps_per_epoch) as u64,
+    };
+    let mut groups: Vec<Group> = Vec::new();
+    let of_part: Vec<Option<usize>> = plan
+        .parts()
+        .iter()
+        .enumerate()
+        .map(|(k, part)| {
+            let own = group(part);
+            (k >= first).then(|| match groups.iter().position(|g| *g == own) {
+                Some(found) => found,
+                None => {
+                    groups.push(own);
+                    groups.len() - 1
+                }
+            })
+        })
+        .collect();
+    let group_of = move |name: &str| plan.part_of(name).and_then(|(k, _)| of_part[k]);
+    (groups, group_of)
 }
 
 /// Class targets given as probabilities change how cross-entropy reads them.

@@ -152,7 +152,8 @@ fn open(container: Container, options: &OpenOptions) -> Result<Dataset, DataErro
     }
     let first = kept.first().map(|k| (&names[k.0], k.3));
     let (height, width) = common_size(first, kept.iter().map(|k| (&names[k.0], k.3)), options, &path)?;
-    let channels = kept.iter().map(|k| k.3.channels).max().unwrap_or(3);
+    let own_channels = kept.iter().map(|k| k.3.channels).max().unwrap_or(3);
+    let channels = options.channels.unwrap_or(own_channels);
     let mut source = ImageFiles {
         container,
         names: kept.iter().map(|k| std::mem::take(&mut names[k.0])).collect(),

@@ -17,7 +17,7 @@ pub(super) struct Assembler {
     pub(super) target_width: usize,
     pub(super) soft: bool,
     augment: Option<Augment>,
-    /// Rows encoded once, by place in `indices`; images stay bytes in their source.
+    /// Rows encoded once, or given, by place in `indices`; images stay bytes in their source.
     rows: Option<Vec<f32>>,
     /// Encoded value of every byte in every channel.
     table: Vec<f32>,
@@ -30,6 +30,7 @@ impl Assembler {
         indices: &[usize],
         preprocess: &Preprocess,
         options: LoaderOptions,
+        given: Option<Vec<f32>>,
     ) -> Result<Self, DataError> {
         let single_class = matches!(preprocess.task, Task::Classification { .. });
         let augment = options.augment.clone().filter(Augment::is_active);
@@ -43,16 +44,21 @@ impl Assembler {
         } else {
             preprocess.target_len()
         };
-        let (rows, table) = match &preprocess.input {
-            InputEncoding::Image(encoding) => (None, encoding.table()),
-            InputEncoding::Table(_) => (Some(encode_rows(dataset, indices, preprocess)?), Vec::new()),
+        let input_len = match &given {
+            Some(rows) => rows.len() / indices.len().max(1),
+            None => preprocess.input_len(),
+        };
+        let (rows, table) = match (&preprocess.input, given) {
+            (_, Some(rows)) => (Some(rows), Vec::new()),
+            (InputEncoding::Image(encoding), None) => (None, encoding.table()),
+            (InputEncoding::Table(_), None) => (Some(encode_rows(dataset, indices, preprocess)?), Vec::new()),
         };
         Ok(Self {
             source: Arc::clone(&dataset.source),
             indices: indices.to_vec(),
             preprocess: preprocess.clone(),
             options,
-            input_len: preprocess.input_len(),
+            input_len,
             target_width,
             soft,
             augment,
@@ -129,8 +135,8 @@ impl Assembler {
             sample: index as u64,
         };
         let encoding = match (&self.preprocess.input, &self.rows) {
-            (InputEncoding::Image(encoding), _) => encoding,
-            (InputEncoding::Table(_), rows) => {
+            (InputEncoding::Image(encoding), None) => encoding,
+            (_, rows) => {
                 let rows = rows.as_deref().unwrap_or_default();
                 out.copy_from_slice(&rows[place * self.input_len..][..self.input_len]);
                 if let Some(augment) = &self.augment {

@@ -190,3 +190,31 @@ fn r4_augmented_bits_do_not_depend_on_the_number_of_threads() {
     }
     assert_eq!(bits(&one, 2, 4), expected[4..]);
 }
+
+#[test]
+fn rows_that_are_given_take_the_place_of_inputs() {
+    let data = open("digits", &OpenOptions::default()).unwrap();
+    let preprocess = Preprocess::fit(&data).unwrap();
+    let indices = &data.splits.train[..50];
+    let rows: Vec<f32> = indices.iter().flat_map(|&i| [i as f32, 0.5]).collect();
+    let of_rows = |options, rows| Loader::of_rows(&data, indices, &preprocess, options, rows);
+    let loader = of_rows(shuffled(2), rows.clone()).unwrap();
+    assert_eq!(loader.input_len(), 2);
+    let plain = Loader::new(&data, indices, &preprocess, shuffled(0)).unwrap();
+    for (batch, other) in loader.epoch(3).zip(plain.epoch(3)) {
+        let (batch, other) = (batch.unwrap(), other.unwrap());
+        assert_eq!((&batch.indices, &batch.targets), (&other.indices, &other.targets));
+        let expected: Vec<f32> = batch.indices.iter().flat_map(|&i| [i as f32, 0.5]).collect();
+        assert_eq!(batch.inputs, expected);
+    }
+    assert!(of_rows(shuffled(0), rows[1..].to_vec()).is_err());
+    let augment = Some(Augment {
+        noise: 0.1,
+        ..Augment::default()
+    });
+    let options = LoaderOptions {
+        augment,
+        ..LoaderOptions::default()
+    };
+    assert!(of_rows(options, rows).is_err());
+}

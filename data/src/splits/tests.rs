@@ -92,3 +92,18 @@ fn carving_takes_from_train_only() {
         (81, 9, 10)
     );
 }
+
+#[test]
+fn a_few_per_class_are_a_subset_and_fewer_are_among_more() {
+    let classes: Vec<usize> = (0..100).map(|i| i % 3).collect();
+    let splits = Splits::by_fraction(100, Some(&classes), Fractions::default(), 1).unwrap();
+    let five = splits.clone().few_per_class(&classes, 5, 7);
+    let two = splits.clone().few_per_class(&classes, 2, 7);
+    assert_eq!((five.train.len(), two.train.len()), (15, 6));
+    assert!((0..3).all(|c| five.train.iter().filter(|&&i| classes[i] == c).count() == 5));
+    assert!(two.train.iter().all(|i| five.train.contains(i)));
+    assert!(five.train.iter().all(|i| splits.train.contains(i)) && five.train.is_sorted());
+    assert_eq!((&five.validation, &five.test), (&splits.validation, &splits.test));
+    assert_eq!(splits.clone().few_per_class(&classes, 500, 7), splits);
+    assert_ne!(splits.few_per_class(&classes, 5, 8), five);
+}

@@ -14,6 +14,7 @@ fn file(dataset: &Dataset) -> RunFile {
         graticule: "0.0.0".into(),
         source: dataset.name.clone(),
         model: "linear".into(),
+        weights: None,
         reading: SourceArgs::default(),
         samples: Samples::of(dataset),
         settings: Settings::default(),
@@ -203,6 +204,18 @@ fn sections_on_request_are_there_when_asked_for() {
         rates: None,
         race: Some(race),
         sizes: Some(sizes),
+        starts: Some(Starts {
+            score: "test accuracy".into(),
+            validation: "validation accuracy".into(),
+            rows: vec![StartRow {
+                name: "deep start".into(),
+                trained: 1234,
+                epochs: 3,
+                seconds: 4.5,
+                validation: None,
+                score: 0.75,
+            }],
+        }),
     };
     let html = run_report(&RunResults {
         extras,
@@ -211,4 +224,5 @@ fn sections_on_request_are_there_when_asked_for() {
     let html = html.unwrap().to_html();
     assert!(html.contains("Optimizers side by side") && html.contains("diverged"));
     assert!(html.contains("Score and data size") && html.contains("0.9700"));
+    assert!(html.contains("Where training starts") && html.contains("deep start") && html.contains("0.7500"));
 }

@@ -1,11 +1,13 @@
 //! `graticule train`: learns from a source and leaves a run folder.
 
+mod compare;
 mod defaults;
 mod extras;
 mod finish;
 pub(super) mod flags;
 pub(super) mod progress;
 pub(super) mod setup;
+pub mod transfer;
 
 use std::path::{Path, PathBuf};
 
@@ -25,6 +27,7 @@ use crate::text::{number, thousands};
 use flags::Choices;
 use progress::{Facts, Interrupt, Watch};
 use setup::Plan;
+use transfer::TransferArgs;
 
 const HELP: &str = "\
 SOURCE is `digits`, a synthetic set (spiral, circle, xor, gauss, plane, and, or), a CSV table, a folder with one
@@ -35,6 +38,8 @@ Examples:
   graticule train digits
   graticule train photos/ --model cnn-small --image-size 64 --epochs 30
   graticule train housing.csv --target median_house_value
+  graticule train photos/ --weights runs/digits-1 --transfer finetune
+  graticule train photos/ --model efficientnet-lite0 --weights lite0.pth --transfer features --per-class 20
   graticule train spiral --noise 0.1 --layers \"dense 8 tanh, dense 8 tanh, dense classes\" --lr 0.03
   graticule train --resume runs/digits-1";
 
@@ -55,6 +60,8 @@ pub struct Args {
     compute: ComputeArgs,
     #[command(flatten, next_help_heading = "Run")]
     choices: Choices,
+    #[command(flatten, next_help_heading = "Transfer learning")]
+    transfer: TransferArgs,
     #[command(flatten, next_help_heading = "Data")]
     reading: SourceArgs,
 }
@@ -72,6 +79,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
 fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
     let mut plan = Plan::new(args, source, args.compute.engine(out)?)?;
     let interrupt = Interrupt::listen()?;
+    plan.make_features(&|| !interrupt.asked(), out)?;
     let rates = if args.choices.find_lr {
         Some(find_rate(args, &mut plan, out)?)
     } else {
@@ -101,6 +109,7 @@ fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
         rates,
         race: &args.choices.race,
         data_sizes: args.choices.data_sizes,
+        compare: args.transfer.compares(),
     };
     let trained = session.train(trainer, run, None);
     match trained {
@@ -141,7 +150,8 @@ fn find_rate(args: &Args, plan: &mut Plan, out: &Output) -> Outcome<LrCurve> {
 }
 
 fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
-    if args.choices != Choices::default() || args.reading != SourceArgs::default() {
+    let chosen = args.choices != Choices::default() || args.transfer != TransferArgs::default();
+    if chosen || args.reading != SourceArgs::default() {
         let cause = "a run that goes on keeps its settings";
         return Err(Failure::usage(cause)
             .at("--resume")
@@ -169,7 +179,9 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
         }
     }
     let network = Network::from_file(&args.compute.engine_like(&file.engine, out)?, &saved, &last)?;
-    let plan = Plan::again(file, &network)?;
+    let mut plan = Plan::again(file, &network)?;
+    let interrupt = Interrupt::listen()?;
+    plan.keep_features_of(&network, &|| !interrupt.asked(), out)?;
     let (trainer, run) = plan.start(network, &plan.file.settings, &plan.dataset.splits.train)?;
     folder.metrics().truncate_after(position.epoch as u64)?;
     tell_plan(&plan, &folder, out);
@@ -181,11 +193,12 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
         plan: &plan,
         folder: &folder,
         out,
-        interrupt: Interrupt::listen()?,
+        interrupt,
         report: true,
         rates: None,
         race: &[],
         data_sizes: false,
+        compare: false,
     };
     let done = session
         .train(trainer, run, Some((&saved, position.step)))
@@ -211,6 +224,8 @@ pub struct Session<'a> {
     pub race: &'a [Optimizer],
     /// Whether to train on growing shares of the data afterwards.
     pub data_sizes: bool,
+    /// Whether to compare the depths at which training of a pretrained network may start.
+    pub compare: bool,
 }
 
 /// A run that came to its end.
@@ -307,6 +322,9 @@ fn tell_plan(plan: &Plan, folder: &RunFolder, out: &Output) {
         settings.epochs,
         told(&plan.engine)
     ));
+    if let Some(origin) = &plan.file.weights {
+        out.note(transfer::told(origin, settings, &plan.model));
+    }
     out.note(format!("run folder {}", folder.path().display()));
 }
 

@@ -4,6 +4,7 @@
 //! [`Summary`] its layer table, [`text`] the ways to write one without Rust.
 
 pub mod architecture;
+mod blocks;
 mod names;
 mod suggest;
 pub mod summary;
@@ -15,6 +16,7 @@ use graph::ops::Op;
 use graph::{GraphError, Shape, Symbol, topological};
 
 pub use architecture::{Architecture, ArchitectureError};
+pub use blocks::{Block, blocks, with_new_head};
 use names::LayerNames;
 pub use suggest::nearest;
 pub use summary::{LayerRow, Summary, summary};

@@ -1,16 +1,34 @@
 //! The optimizer's pass: one call for the whole store of trainable parameters.
 
 use engine::{Buffer, Clip, Engine, Layout, Span};
+use graph::Movement;
 use nn::{GradientClipping, Optimizer, clip_scale};
 
 use crate::TrainError;
+
+/// Parameters that learn alike: at a share of the learning rate, and since a step.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(super) struct Group {
+    /// The share.
+    pub rate: f64,
+    /// The steps that were done before they began to learn: the rule counts its steps from there.
+    pub since: u64,
+}
+
+impl Group {
+    /// At the learning rate itself, from the beginning.
+    pub const WHOLE: Self = Self { rate: 1.0, since: 0 };
+}
 
 /// An optimizer at work on a network's parameters.
 pub(super) struct Update {
     engine: Engine,
     optimizer: Optimizer,
     clipping: Option<GradientClipping>,
-    /// Runs of parameters: rule 0 moves those with weight decay, rule 1 those without.
+    groups: Vec<Group>,
+    /// Two for each group: with weight decay, and without.
+    rules: Vec<Movement>,
+    /// Runs of parameters and their rules; what lies in none stays as it is.
     spans: Vec<Span>,
     /// One run of numbers per slot, in the parameters' layout.
     pub memory: Vec<Buffer>,
@@ -29,9 +47,18 @@ impl Update {
             engine: engine.clone(),
             optimizer,
             clipping,
-            spans: spans(&optimizer, layout),
+            groups: vec![Group::WHOLE],
+            rules: Vec::with_capacity(2),
+            spans: spans(&optimizer, layout, |_| Some(0)),
             memory: memory.collect(),
         }
+    }
+
+    /// Puts each parameter into the group that `group_of` gives for its name; one without a group no longer moves.
+    pub fn regroup(&mut self, layout: &Layout, groups: Vec<Group>, group_of: impl Fn(&str) -> Option<usize>) {
+        self.spans = spans(&self.optimizer, layout, group_of);
+        self.rules = Vec::with_capacity(2 * groups.len());
+        self.groups = groups;
     }
 
     /// Moves the parameters along the gradients. The gradients' norm if it was needed; where that is
@@ -59,29 +86,36 @@ impl Update {
                 (Clip { scale, most }, Some(norm))
             }
         };
-        let decaying = self.optimizer.at(step, learning_rate);
-        let rules = match self.optimizer.weight_decay {
-            0.0 => [decaying; 2],
-            _ => [decaying, self.optimizer.without_decay().at(step, learning_rate)],
-        };
+        self.rules.clear();
+        for group in &self.groups {
+            let (step, rate) = (step.saturating_sub(group.since), learning_rate * group.rate);
+            let decaying = self.optimizer.at(step, rate);
+            let other = match self.optimizer.weight_decay {
+                0.0 => decaying,
+                _ => self.optimizer.without_decay().at(step, rate),
+            };
+            self.rules.extend([decaying, other]);
+        }
         let state = self.memory.iter_mut().map(|slot| &mut slot[..]);
         let parameters = &mut parameters[..gradients.len()];
         self.engine
-            .descend(&rules, &self.spans, clip, parameters, gradients, state)?;
+            .descend(&self.rules, &self.spans, clip, parameters, gradients, state)?;
         Ok(norm)
     }
 }
 
 /// Neighbours that one rule moves make one span; the padding between them is 0 and stays so.
-fn spans(optimizer: &Optimizer, layout: &Layout) -> Vec<Span> {
+fn spans(optimizer: &Optimizer, layout: &Layout, group_of: impl Fn(&str) -> Option<usize>) -> Vec<Span> {
     let mut spans: Vec<Span> = Vec::new();
-    let trainable = layout.entries().iter().filter(|e| e.trainable);
-    for entry in trainable {
+    for entry in layout.entries().iter().filter(|e| e.trainable) {
+        let Some(group) = group_of(&entry.name) else {
+            continue;
+        };
         let decays = optimizer.decay_of(entry.shape.rank()) == optimizer.weight_decay;
-        let rule = usize::from(!decays);
+        let rule = 2 * group + usize::from(!decays);
         let end = (entry.offset + entry.elements().next_multiple_of(16)).min(layout.trainable_length());
         match spans.last_mut() {
-            Some(last) if last.rule == rule => last.range.end = end,
+            Some(last) if last.rule == rule && last.range.end == entry.offset => last.range.end = end,
             _ => spans.push(Span {
                 range: entry.offset..end,
                 rule,

@@ -20,7 +20,7 @@ const RACE_STEPS: usize = 1000;
 const SHARES: [f64; 5] = [0.05, 0.1, 0.25, 0.5, 1.0];
 
 /// Listens for Ctrl-C and tells nothing.
-struct Listening<'a>(&'a Interrupt);
+pub(super) struct Listening<'a>(pub &'a Interrupt);
 
 impl Observer for Listening<'_> {
     fn interrupted(&self) -> bool {
@@ -137,18 +137,24 @@ pub fn data_sizes(plan: &Plan, interrupt: &Interrupt, out: &Output) -> Outcome<O
 }
 
 fn score(plan: &Plan, trainer: Trainer) -> Outcome<f64> {
-    let mut network = trainer.into_network();
+    let mut network = trainer.into_network().whole()?;
+    let role = part(&plan.dataset, final_role(&plan.dataset));
     let evaluation = evaluate(
         &mut network,
         &plan.dataset,
-        part(&plan.dataset, final_role(&plan.dataset)),
+        role,
         plan.file.settings.loader_threads,
     )?;
-    Ok(match evaluation.metrics {
+    Ok(score_of(&evaluation.metrics))
+}
+
+/// Accuracy for classes, the mean R² for numbers.
+pub(super) fn score_of(metrics: &Metrics) -> f64 {
+    match metrics {
         Metrics::Classification { scores, .. } => scores.accuracy,
         Metrics::MultiLabel { scores, .. } => scores.accuracy,
         Metrics::Regression { targets, .. } => {
             targets.iter().map(|(_, errors)| errors.r_squared).sum::<f64>() / targets.len().max(1) as f64
         }
-    })
+    }
 }

@@ -7,13 +7,15 @@ use nn::model::summary;
 use serde::Serialize;
 use train::{Ending, LayerHealth, Network};
 
-use super::{Done, Session, extras};
+use super::{Done, Session, compare, extras};
 use crate::compute::choice;
 use crate::error::{Context, Outcome};
 use crate::evaluation::{Evaluation, Metrics, evaluate, final_role, part};
-use crate::report::{Extras, RunResults, first_filters, measure_boundary, measure_saliency, run_report};
+use crate::report::{
+    Extras, RunResults, Starts, first_filters, measure_boundary, measure_saliency, run_report,
+};
 use crate::run_file::EngineChoice;
-use crate::text::duration;
+use crate::text::{columns, duration};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -28,6 +30,9 @@ struct Told<'a> {
     /// The role that the metrics are of.
     role: &'static str,
     metrics: &'a Metrics,
+    /// The starts of a pretrained network side by side.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    starts: Option<Starts>,
     learning_rate: f64,
     /// Threads, instruction set, precision asked for and used.
     engine: EngineChoice,
@@ -56,11 +61,21 @@ pub fn finish(session: &Session, done: Done) -> Outcome {
         part(&plan.dataset, role),
         plan.file.settings.loader_threads,
     )?;
-    let report = match session.report {
-        true => Some(write_report(session, &outcome, &evaluation, network, &health)?),
+    let starts = match session.compare {
+        true => compare::starts(session, &outcome, &evaluation)?,
         false => None,
     };
-    tell(session, &outcome, &evaluation, report)
+    let report = match session.report {
+        true => Some(write_report(
+            session,
+            &outcome,
+            &evaluation,
+            network,
+            (&health, &starts),
+        )?),
+        false => None,
+    };
+    tell(session, &outcome, &evaluation, (report, starts))
 }
 
 fn write_report(
@@ -68,7 +83,7 @@ fn write_report(
     outcome: &train::Outcome,
     evaluation: &Evaluation,
     mut network: Network,
-    health: &[LayerHealth],
+    (health, starts): (&[LayerHealth], &Option<Starts>),
 ) -> Outcome<PathBuf> {
     let plan = session.plan;
     let table = summary(&plan.model, &Binding::batch(1))?;
@@ -87,7 +102,10 @@ fn write_report(
         saliency: measure_saliency(&network, &plan.dataset, evaluation)?,
         boundary,
         health,
-        extras: requested(session)?,
+        extras: Extras {
+            starts: starts.clone(),
+            ..requested(session)?
+        },
     })?;
     let path = session.folder.report_path();
     report.write(&path)?;
@@ -111,6 +129,7 @@ fn requested(session: &Session) -> Outcome<Extras> {
         rates: session.rates.clone(),
         race,
         sizes,
+        starts: None,
     })
 }
 
@@ -118,7 +137,7 @@ fn tell(
     session: &Session,
     outcome: &train::Outcome,
     evaluation: &Evaluation,
-    report: Option<PathBuf>,
+    (report, starts): (Option<PathBuf>, Option<Starts>),
 ) -> Outcome {
     let out = session.out;
     let (ending, epochs) = (outcome.ending, outcome.history.len());
@@ -138,6 +157,10 @@ fn tell(
         told.iter()
             .map(|(name, value)| format!("{role} {name:<15} {value}")),
     );
+    if let Some(starts) = &starts {
+        let headers: Vec<String> = starts.headers().map(String::from).to_vec();
+        lines.extend(columns(&[vec![headers], starts.cells()].concat()));
+    }
     lines.push(format!("model  {}", session.folder.best_path().display()));
     lines.extend(report.as_ref().map(|path| format!("report {}", path.display())));
     for line in &lines {
@@ -154,6 +177,7 @@ fn tell(
         parameters: session.plan.model.trainable_count(),
         role,
         metrics: &evaluation.metrics,
+        starts,
         learning_rate: session.plan.file.settings.learning_rate,
         engine: choice(&session.plan.engine),
         report,

@@ -162,7 +162,7 @@ fn clipping(text: &str) -> Result<GradientClipping, String> {
     .map_err(|error: nn::ParseError| error.to_string())
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+pub(super) fn positive(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
         _ => Err("expected a number above 0".into()),

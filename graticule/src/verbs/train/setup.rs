@@ -6,11 +6,13 @@ use data::{Dataset, InputLayout, Loader, LoaderOptions, Preprocess, Role, Task};
 use engine::Engine;
 use nn::model::text;
 use nn::{Loss, Model, Penalty};
+use train::transfer::Features;
 use train::{Network, Run, Settings, Trainer, training_loader_options};
 
 use super::Args;
 use super::defaults::{self, Defaults};
 use super::flags::{Augmentation, Choices};
+use super::transfer::{self, Pretrained};
 use crate::compute::choice;
 use crate::error::{Context, Failure, Outcome};
 use crate::run_file::{RunFile, Samples};
@@ -28,13 +30,30 @@ pub struct Plan {
     pub file: RunFile,
     /// What it runs on.
     pub engine: Engine,
+    /// The pretrained network that it begins with.
+    pub pretrained: Option<Pretrained>,
+    /// What the trunk made of the samples, where the head learns from that.
+    pub features: Option<Features>,
 }
 
 impl Plan {
     /// The plan of a new run.
     pub fn new(args: &Args, source: &str, engine: Engine) -> Outcome<Self> {
-        let (dataset, preprocess) = open(&args.reading, source)?;
-        Self::of(args, source, dataset, preprocess, engine)
+        let Some(pretrained) = Pretrained::open(&args.transfer, &args.choices)? else {
+            let (dataset, preprocess) = open(&args.reading, source)?;
+            return Self::of(args, source, dataset, preprocess, engine);
+        };
+        let reading = pretrained.reading(&args.reading);
+        let (dataset, mut preprocess) = open(&reading, source)?;
+        pretrained.prepare(&dataset, &mut preprocess)?;
+        Self::with(
+            args,
+            (source, reading),
+            dataset,
+            preprocess,
+            engine,
+            Some(pretrained),
+        )
     }
 
     /// The plan of a new run on data that are open already.
@@ -45,10 +64,24 @@ impl Plan {
         preprocess: Preprocess,
         engine: Engine,
     ) -> Outcome<Self> {
+        let reading = args.reading.clone();
+        Self::with(args, (source, reading), dataset, preprocess, engine, None)
+    }
+
+    fn with(
+        args: &Args,
+        (source, reading): (&str, SourceArgs),
+        dataset: Dataset,
+        preprocess: Preprocess,
+        engine: Engine,
+        mut pretrained: Option<Pretrained>,
+    ) -> Outcome<Self> {
         let choices = &args.choices;
-        let defaults = defaults::for_data(&dataset, choices.model.as_deref());
+        let mut defaults = defaults::for_data(&dataset, choices.model.as_deref());
+        let samples = dataset.splits.train.len();
+        transfer::adapt(&mut defaults, args.transfer.settings(choices)?, samples);
         let seed = args.reading.seed();
-        let file = RunFile {
+        let mut file = RunFile {
             graticule: env!("CARGO_PKG_VERSION").into(),
             source: lasting_name(source),
             model: choices
@@ -58,9 +91,10 @@ impl Plan {
                 .unwrap_or(defaults.model.into()),
             reading: SourceArgs {
                 seed: Some(seed),
-                ..args.reading.clone()
+                ..reading
             }
             .absolute(),
+            weights: None,
             samples: Samples::of(&dataset),
             augment: match &choices.augment {
                 None | Some(Augmentation::Default) => defaults.augment.clone(),
@@ -70,7 +104,15 @@ impl Plan {
             engine: choice(&engine),
         };
         let outputs = check_loss(&file.settings.loss, &dataset.task)?;
-        let model = build(choices, defaults.model, &preprocess.input_shape(), outputs)?;
+        let input = preprocess.input_shape();
+        let model = match &mut pretrained {
+            None => build(choices, defaults.model, &input, outputs)?,
+            Some(pretrained) => {
+                let (model, origin) = pretrained.model(choices, &input, outputs)?;
+                (file.model, file.weights) = (model.name().to_string(), Some(origin));
+                model
+            }
+        };
         file.augment.check(&preprocess.input_shape()).at("--augment")?;
         Ok(Self {
             dataset,
@@ -78,6 +120,8 @@ impl Plan {
             model,
             file,
             engine,
+            pretrained,
+            features: None,
         })
     }
 
@@ -107,11 +151,22 @@ impl Plan {
             model,
             file,
             engine: network.engine().clone(),
+            pretrained: None,
+            features: None,
         })
     }
 
-    /// A network with fresh parameters.
+    /// A network with fresh parameters, but for those of a pretrained trunk.
     pub fn network(&self) -> Outcome<Network> {
+        let mut network = self.fresh_network()?;
+        if let Some(pretrained) = &self.pretrained {
+            pretrained.fill(&mut network)?;
+        }
+        Ok(network)
+    }
+
+    /// A network with fresh parameters.
+    pub fn fresh_network(&self) -> Outcome<Network> {
         Ok(Network::new(
             &self.engine,
             self.model.clone(),
@@ -122,7 +177,18 @@ impl Plan {
 
     /// A trainer of `network` and the loaders of its run. Nothing is kept on disk unless files are added.
     pub fn start(&self, network: Network, settings: &Settings, indices: &[usize]) -> Outcome<(Trainer, Run)> {
-        let train = self.training_loader(settings, indices)?;
+        self.start_on(network, settings, indices, self.features.as_ref())
+    }
+
+    /// As [`Plan::start`]; a head that learns from features gets these.
+    pub fn start_on(
+        &self,
+        network: Network,
+        settings: &Settings,
+        indices: &[usize],
+        features: Option<&Features>,
+    ) -> Outcome<(Trainer, Run)> {
+        let train = self.training_loader(settings, indices, features)?;
         let held_out = &self.dataset.splits.validation;
         let validate = !held_out.is_empty() && !settings.overfit_one_batch;
         let options = LoaderOptions {
@@ -131,7 +197,7 @@ impl Plan {
             ..LoaderOptions::default()
         };
         let validation = match validate {
-            true => Some(Loader::new(&self.dataset, held_out, &self.preprocess, options)?),
+            true => Some(self.loader(held_out, options, features)?),
             false => None,
         };
         let trainer = Trainer::new(network, settings.clone(), train.target_kind(), train.batches())?;
@@ -146,15 +212,33 @@ impl Plan {
     }
 
     /// Shuffled, augmented batches of some samples.
-    pub fn training_loader(&self, settings: &Settings, indices: &[usize]) -> Outcome<Loader> {
+    fn training_loader(
+        &self,
+        settings: &Settings,
+        indices: &[usize],
+        features: Option<&Features>,
+    ) -> Outcome<Loader> {
         let mut options = training_loader_options(settings, indices.len());
         let augment = &self.file.augment;
-        options.augment = (augment.is_active() && !settings.overfit_one_batch).then(|| augment.clone());
+        let changes = augment.is_active() && !settings.overfit_one_batch && features.is_none();
+        options.augment = changes.then(|| augment.clone());
         let classes = self.dataset.task.classes().map_or(0, <[String]>::len);
         let one_vs_all = matches!(settings.loss, Loss::BinaryCrossEntropy | Loss::Perceptron) && classes > 2;
         let single = matches!(self.dataset.task, Task::Classification { .. });
         options.soft_targets = single && (one_vs_all || (options.augment.is_some() && augment.mixes()));
-        Ok(Loader::new(&self.dataset, indices, &self.preprocess, options)?)
+        self.loader(indices, options, features)
+    }
+
+    fn loader(
+        &self,
+        indices: &[usize],
+        options: LoaderOptions,
+        features: Option<&Features>,
+    ) -> Outcome<Loader> {
+        Ok(match features {
+            Some(features) => features.loader(&self.dataset, indices, &self.preprocess, options)?,
+            None => Loader::new(&self.dataset, indices, &self.preprocess, options)?,
+        })
     }
 }
 

@@ -155,11 +155,11 @@ fn every_rule_moves_as_its_definition_says_to_the_bit() {
 #[test]
 fn neighbours_with_one_rule_are_one_span() {
     let start = store();
-    let count = |optimizer: Optimizer| spans(&optimizer, start.layout()).len();
+    let count = |optimizer: Optimizer| spans(&optimizer, start.layout(), |_| Some(0)).len();
     assert_eq!(count(Optimizer::sgd()), 1);
     assert_eq!(count(Optimizer::adamw().decay_scope(DecayScope::All)), 1);
     assert_eq!(count(Optimizer::adamw()), 6);
-    let covered: usize = spans(&Optimizer::adamw(), start.layout())
+    let covered: usize = spans(&Optimizer::adamw(), start.layout(), |_| Some(0))
         .iter()
         .map(|s| s.range.len())
         .sum();
@@ -197,6 +197,51 @@ fn the_norm_is_exact_and_has_the_same_bits_for_any_number_of_threads() {
             for threads in [2, 3] {
                 assert_eq!(Engine::with_isa(threads, isa).norm(&g), one);
             }
+        }
+    }
+}
+
+#[test]
+fn o20_groups_move_at_their_own_rates_and_what_is_in_none_stays_to_the_bit() {
+    let start = store();
+    let layout = start.layout().clone();
+    let groups = [Group { rate: 0.1, since: 0 }, Group { rate: 1.0, since: 2 }];
+    let group_of = |name: &str| match name {
+        "p0" | "p3" => None,
+        "p1" | "p4" => Some(0),
+        _ => Some(1),
+    };
+    for optimizer in optimizers() {
+        let mut expected = start.clone();
+        let mut memory = vec![vec![0.0f32; layout.trainable_length()]; optimizer.state_slots()];
+        for step in 3..=5 {
+            let g = gradients(&layout, step);
+            for entry in layout.entries() {
+                let Some(group) = group_of(&entry.name).map(|k| groups[k]) else {
+                    continue;
+                };
+                let range = entry.offset..entry.offset + entry.elements();
+                let rule = optimizer.weight_decay(optimizer.decay_of(entry.shape.rank()));
+                let mut state: Vec<&mut [f32]> = memory.iter_mut().map(|m| &mut m[range.clone()]).collect();
+                let p = &mut expected.values_mut()[range.clone()];
+                let rate = 0.05 * group.rate;
+                rule.update(step - group.since, rate, p, &g[range], &mut state)
+                    .unwrap();
+            }
+        }
+        for threads in [1, 3] {
+            let mut found = start.clone();
+            let mut update = Update::new(&Engine::new(threads), optimizer, None, &layout);
+            update.regroup(&layout, groups.to_vec(), group_of);
+            for step in 3..=5 {
+                let g = gradients(&layout, step);
+                update.apply(step, 0.05, found.values_mut(), &g).unwrap();
+            }
+            assert!(
+                found.values() == expected.values(),
+                "{optimizer:?} on {threads} threads"
+            );
+            assert_eq!(found.get("p0").unwrap(), start.get("p0").unwrap());
         }
     }
 }
