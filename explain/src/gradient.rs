@@ -5,7 +5,7 @@ use ndarray::ArrayD;
 
 use crate::explanation::{largest, summed};
 use crate::method::Question;
-use crate::target::weights_input;
+use crate::target::{Answers, weights_input};
 use crate::{ExplainError, Explanation, Subject};
 
 /// ∂(Σ weights · scores)/∂`of` for a graph of its own, in which other rules may stand for the ops' own.
@@ -43,28 +43,38 @@ pub(crate) fn plain(_: &Symbol, _: &Symbol, _: usize) -> Result<Option<Symbol>, 
     Ok(None)
 }
 
-/// The gradient at the inputs themselves, `[N, …]`.
+/// The gradient at the inputs themselves, `[N, …]`, as attributions, with what the network says beside it.
 pub(crate) fn at_inputs(
     subject: &mut Subject,
     question: &Question,
     method: &'static str,
     rule: GradientRule,
-) -> Result<ArrayD<f32>, ExplainError> {
+) -> Result<(ArrayD<f32>, Answers), ExplainError> {
     let slope = Slope::new(subject.scores(), &subject.model().input().clone(), method, rule)?;
     let mut gradients = ArrayD::zeros(question.inputs.raw_dim());
     let len = question.len();
     let all = gradients.as_slice_mut().unwrap_or_default();
+    let mut answers = Answers::default();
+    let outputs = [
+        slope.gradient,
+        subject.scores().clone(),
+        subject.prediction().clone(),
+    ];
     subject.each(
-        &[slope.gradient],
+        &outputs,
         &[slope.weights],
         question.count(),
         |k, parts| {
             parts[0].copy_from_slice(question.sample(k));
             question.resolved.weights(k, parts[1]);
         },
-        |k, row| all[k * len..(k + 1) * len].copy_from_slice(row[0]),
+        |k, row| {
+            all[k * len..(k + 1) * len].copy_from_slice(row[0]);
+            answers.scores.push(question.resolved.score(k, row[1]));
+            answers.predictions.push(question.resolved.prediction(k, row[2]));
+        },
     )?;
-    Ok(gradients)
+    Ok((gradients, answers))
 }
 
 /// Saliency, or gradient × input.
@@ -78,7 +88,7 @@ pub(crate) fn explain(
     } else {
         "gradient"
     };
-    let mut gradients = at_inputs(subject, question, method, &plain)?;
+    let (mut gradients, answers) = at_inputs(subject, question, method, &plain)?;
     let map = if times_input {
         gradients *= question.inputs;
         summed(&gradients)
@@ -86,6 +96,8 @@ pub(crate) fn explain(
         largest(&gradients)
     };
     Ok(Explanation {
+        scores: answers.scores,
+        predictions: answers.predictions,
         attributions: Some(gradients),
         ..Explanation::of(map)
     })

@@ -51,7 +51,7 @@ pub(crate) fn explain(
     question: &Question,
     rule: Rule,
 ) -> Result<Explanation, ExplainError> {
-    let gradients = at_inputs(subject, question, rule.name(), &|node, g, _| {
+    let (gradients, answers) = at_inputs(subject, question, rule.name(), &|node, g, _| {
         rule.gradient(node, g)
     })?;
     let rectifiers = subject
@@ -63,6 +63,8 @@ pub(crate) fn explain(
     let note =
         (rectifiers == 0).then(|| "the network has no ReLU, so this is the plain gradient".to_string());
     Ok(Explanation {
+        scores: answers.scores,
+        predictions: answers.predictions,
         map: largest(&gradients),
         attributions: Some(gradients),
         note,

@@ -2,7 +2,7 @@
 //!
 //! One call for every method, [`explain`]: a [`Subject`] (the network), inputs, a [`Target`] (which output, and where)
 //! and a [`Method`]; back comes an [`Explanation`] with a map in the size of the inputs. [`faithfulness`] measures
-//! whether a map names what the network really uses.
+//! whether a map names what the network really uses; [`feature_space`] shows the features that it decides by.
 //!
 //! ```
 //! use engine::{Engine, Parameters};
@@ -28,6 +28,7 @@
 mod error;
 mod explanation;
 mod faithfulness;
+mod features;
 mod fill;
 mod grad_cam;
 mod gradient;
@@ -45,6 +46,7 @@ mod target;
 pub use error::ExplainError;
 pub use explanation::{Completeness, Explanation};
 pub use faithfulness::{Curves, Faithfulness, faithfulness, random_map};
+pub use features::{FeatureSpace, feature_space};
 pub use fill::Fill;
 pub use grad_cam::{GradCam, spatial_layers};
 pub use integrated::IntegratedGradients;

@@ -2,6 +2,7 @@
 
 use ndarray::ArrayD;
 
+use crate::target::{Answers, Resolved};
 use crate::{
     ExplainError, Explanation, GradCam, IntegratedGradients, Occlusion, Rise, SmoothGrad, Subject, Target,
     grad_cam, gradient, guided, integrated, occlusion, rise, smooth,
@@ -83,6 +84,14 @@ impl Method {
         matches!(self, Self::Occlusion(_) | Self::GradCam(_) | Self::Rise(_))
     }
 
+    /// Whether it learns on the way what the network says of the target.
+    fn answers_itself(&self) -> bool {
+        matches!(
+            self,
+            Self::Gradient | Self::GradientTimesInput | Self::GuidedBackprop | Self::Deconvnet
+        )
+    }
+
     /// Whether its map tells for from against (positive from negative), or only how much.
     pub fn signed(&self) -> bool {
         matches!(
@@ -106,7 +115,15 @@ pub fn explain(
     if method.needs_pictures() {
         subject.picture(method.name())?;
     }
-    let (resolved, answers) = subject.resolve(inputs, target)?;
+    // The network is asked before only where its answer is needed: a gradient's own pass gives it, too.
+    let known = match method.answers_itself() {
+        true => subject.named(inputs, target)?,
+        false => None,
+    };
+    let (resolved, answers) = match known {
+        Some(resolved) => (resolved, Answers::default()),
+        None => subject.resolve(inputs, target)?,
+    };
     let question = Question {
         inputs: &inputs.as_standard_layout().into_owned(),
         resolved: &resolved,
@@ -123,21 +140,24 @@ pub fn explain(
         Method::GradCam(settings) => grad_cam::explain(subject, &question, settings)?,
         Method::Rise(settings) => rise::explain(subject, &question, settings)?,
     };
-    Ok(Explanation {
+    let mut found = Explanation {
         method: method.clone(),
         outputs: resolved.outputs,
-        scores: answers.scores,
-        predictions: answers.predictions,
         ..found
-    })
+    };
+    if found.scores.is_empty() {
+        (found.scores, found.predictions) = (answers.scores, answers.predictions);
+    }
+    Ok(found)
 }
 
 /// What is asked of a method: inputs, the target, and what the network says of it.
 pub(crate) struct Question<'a> {
     /// `[N, …]`, row-major.
     pub inputs: &'a ArrayD<f32>,
-    pub resolved: &'a crate::target::Resolved,
-    pub answers: &'a crate::target::Answers,
+    pub resolved: &'a Resolved,
+    /// Empty where the method finds them itself.
+    pub answers: &'a Answers,
 }
 
 impl Question<'_> {

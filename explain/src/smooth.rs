@@ -37,7 +37,7 @@ pub(crate) fn explain(
 ) -> Result<Explanation, ExplainError> {
     let SmoothGrad { samples, noise } = *settings;
     if samples == 0 {
-        return Err(ExplainError::setting("samples", samples, "at least 1"));
+        return Err(ExplainError::setting("noisy copies", samples, "at least 1"));
     }
     if !(noise >= 0.0 && noise.is_finite()) {
         return Err(ExplainError::setting(

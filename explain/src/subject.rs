@@ -71,10 +71,9 @@ impl Subject {
             );
             return Err(EngineError::Parameters(told).into());
         }
-        let scores = lower(&[unnormalised(model.output())], Mode::Infer)?
-            .outputs
-            .remove(0);
-        let said = lower(model.outputs(), Mode::Infer)?.outputs.remove(0);
+        let ends = [unnormalised(model.output()), model.output().clone()];
+        let mut lowered = lower(&ends, Mode::Infer)?.outputs;
+        let (said, scores) = (lowered.remove(1), lowered.remove(0));
         let prediction = match reading {
             Reading::Classes if said.shape().last_axis() > 1 => Symbol::apply(Softmax {}, &[&said])?,
             Reading::Classes | Reading::Labels => said.unary(UnaryKind::Sigmoid)?,
@@ -113,6 +112,11 @@ impl Subject {
     /// The model.
     pub fn model(&self) -> &Model {
         &self.model
+    }
+
+    /// The numbers.
+    pub fn parameters(&self) -> &Parameters {
+        &self.parameters
     }
 
     /// The numbers, to be changed.

@@ -129,7 +129,7 @@ impl Resolved {
 }
 
 /// What the network says of inputs, before anything is changed about them.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub(crate) struct Answers {
     /// The target's unnormalised score.
     pub scores: Vec<f32>,
@@ -138,6 +138,33 @@ pub(crate) struct Answers {
 }
 
 impl Subject {
+    /// What is asked about, but for the outputs.
+    fn place(&self, target: &Target) -> Result<Resolved, ExplainError> {
+        let shape: Vec<usize> = self.scores().shape()[1..].to_vec();
+        let width = shape.last().copied().unwrap_or(1);
+        Ok(Resolved {
+            outputs: Vec::new(),
+            positions: positions(&target.place, &shape)?,
+            width,
+            elements: shape.iter().product(),
+            single: width == 1 && self.reading() == Reading::Classes,
+        })
+    }
+
+    /// Decides what is asked about where the network need not be asked first: the outputs are named.
+    pub(crate) fn named(
+        &self,
+        inputs: &ArrayD<f32>,
+        target: &Target,
+    ) -> Result<Option<Resolved>, ExplainError> {
+        if target.which == Which::Predicted {
+            return Ok(None);
+        }
+        let mut resolved = self.place(target)?;
+        resolved.outputs = self.choose(&target.which, &resolved, self.count(inputs)?, &[])?;
+        Ok(Some(resolved))
+    }
+
     /// Decides what is asked about, and asks.
     pub(crate) fn resolve(
         &mut self,
@@ -145,18 +172,7 @@ impl Subject {
         target: &Target,
     ) -> Result<(Resolved, Answers), ExplainError> {
         let count = self.count(inputs)?;
-        let shape: Vec<usize> = self.scores().shape()[1..].to_vec();
-        let (elements, width) = (
-            shape.iter().product::<usize>(),
-            shape.last().copied().unwrap_or(1),
-        );
-        let mut resolved = Resolved {
-            outputs: Vec::new(),
-            positions: positions(&target.place, &shape)?,
-            width,
-            elements,
-            single: width == 1 && self.reading() == Reading::Classes,
-        };
+        let mut resolved = self.place(target)?;
         let mut said: Vec<(Vec<f32>, Vec<f32>)> = Vec::with_capacity(count);
         let outputs = [self.scores().clone(), self.prediction().clone()];
         let len = self.sample_shape().iter().product::<usize>();
@@ -169,7 +185,7 @@ impl Subject {
             |k, parts| parts[0].copy_from_slice(&flat[k * len..(k + 1) * len]),
             |_, row| said.push((row[0].to_vec(), row[1].to_vec())),
         )?;
-        resolved.outputs = self.choose(&target.which, &resolved, &said)?;
+        resolved.outputs = self.choose(&target.which, &resolved, count, &said)?;
         let answers = Answers {
             scores: said
                 .iter()
@@ -189,6 +205,7 @@ impl Subject {
         &self,
         which: &Which,
         resolved: &Resolved,
+        count: usize,
         said: &[(Vec<f32>, Vec<f32>)],
     ) -> Result<Vec<usize>, ExplainError> {
         let outputs = if resolved.single { 2 } else { resolved.width };
@@ -200,12 +217,12 @@ impl Subject {
             ))),
         };
         match which {
-            Which::Output(k) => known(k).map(|k| vec![k; said.len()]),
-            Which::Each(each) if each.len() == said.len() => each.iter().map(known).collect(),
+            Which::Output(k) => known(k).map(|k| vec![k; count]),
+            Which::Each(each) if each.len() == count => each.iter().map(known).collect(),
             Which::Each(each) => Err(ExplainError::Target(format!(
                 "found {} outputs for {} samples; expected one for each",
                 each.len(),
-                said.len()
+                count
             ))),
             Which::Predicted if self.reading() == Reading::Numbers && outputs > 1 => {
                 Err(ExplainError::Target(format!(

@@ -440,3 +440,37 @@ fn the_right_map_is_more_faithful_than_a_random_one() {
     let random = areas(&random_map(&told.map, 1), &mut subject);
     assert!(right.0 < random.0 && right.1 > random.1, "{right:?} {random:?}");
 }
+
+/// The network is the features that it found and a linear model on them; two of its classes lie apart in their plane.
+#[test]
+fn l15_scores_are_a_linear_model_of_the_features() {
+    let (model, inputs) = (network(), wave(&[6, 12, 12, 2]));
+    let mut subject = subject(&model, 2);
+    let space = feature_space(&mut subject, &inputs).unwrap();
+    assert_eq!((space.features.dim(), space.weights.dim()), ((6, 8), (8, 3)));
+    let told = explain(&mut subject, &inputs, &Target::output(1), &Method::Gradient).unwrap();
+    for sample in 0..6 {
+        let score = space.shares(sample, 1).sum() + space.bias[1];
+        assert!(
+            (score - told.scores[sample]).abs() < 1e-5,
+            "{score}, expected {}",
+            told.scores[sample]
+        );
+    }
+    // A cloud on a line: one direction has all of its variance.
+    let line = FeatureSpace {
+        features: graph::ndarray::arr2(&[[0.0, 0.0], [3.0, 4.0], [6.0, 8.0]]),
+        weights: space.weights,
+        bias: space.bias,
+    };
+    let (plane, share) = line.plane();
+    assert!(
+        (share - 1.0).abs() < 1e-12 && plane.column(1).iter().all(|v| v.abs() < 1e-9),
+        "{plane}"
+    );
+    assert!((plane[[0, 0]] + plane[[2, 0]]).abs() < 1e-9 && (plane[[2, 0]].abs() - 5.0).abs() < 1e-9);
+    let image = Symbol::input("image", [4, 4, 1]);
+    let ends_in_convolution = Model::new("end", &image, &Conv2d::new(2, 3).on(&image).unwrap()).unwrap();
+    let told = feature_space(&mut self::subject(&ends_in_convolution, 1), &wave(&[1, 4, 4, 1])).unwrap_err();
+    assert!(told.to_string().contains("dense layer"), "{told}");
+}
