@@ -18,8 +18,8 @@ use crate::text::thousands;
 /// The longest list of class names that is read, in bytes.
 const MAX_CLASSES: u64 = 64 << 20;
 
-pub(super) fn run(args: &Args, out: &Output) -> Outcome {
-    let known = zoo::NAMES.iter().find(|n| n.name == args.model);
+pub(super) fn run(args: &Args, name: &str, out: &Output) -> Outcome {
+    let known = zoo::NAMES.iter().find(|n| n.name == name);
     let classes = args.classes.as_deref().map(class_names).transpose()?;
     let outputs = match (&classes, args.outputs) {
         (Some(classes), _) => classes.len(),
@@ -31,12 +31,10 @@ pub(super) fn run(args: &Args, out: &Output) -> Outcome {
         (None, Some(network)) => network.input.to_vec(),
         (None, None) => vec![224, 224, 3],
     };
-    let model =
-        zoo::build(&args.model, &input, outputs).map_err(|e| Failure::usage(e.to_string()).at("--model"))?;
+    let model = zoo::build(name, &input, outputs).map_err(|e| Failure::usage(e.to_string()).at("--model"))?;
     if model.output().shape().elements() != outputs {
         let cause = format!(
-            "`{}` answers for each pixel; only networks with one answer for each image are imported",
-            args.model
+            "`{name}` answers for each pixel; only networks with one answer for each image are imported",
         );
         return Err(Failure::usage(cause).at("--model"));
     }
@@ -52,18 +50,17 @@ pub(super) fn run(args: &Args, out: &Output) -> Outcome {
     file.task = serde_json::to_value(&preprocess.task)?;
     file.preprocessing = serde_json::to_value(&preprocess)?;
     file.tensors = weights.tensors;
-    let name = args
+    let source = args
         .file
         .file_name()
         .unwrap_or_default()
         .to_string_lossy()
         .into_owned();
-    file.metadata.insert("imported from".into(), name);
+    file.metadata.insert("imported from".into(), source);
     file.write(&args.output)?;
     let (tensors, numbers) = (file.tensors.len(), model.parameter_count());
     out.line(format!(
-        "{}: {tensors} tensors, {} numbers, {outputs} outputs; written to {}",
-        args.model,
+        "{name}: {tensors} tensors, {} numbers, {outputs} outputs; written to {}",
         thousands(numbers),
         args.output.display()
     ))?;
@@ -75,7 +72,7 @@ pub(super) fn run(args: &Args, out: &Output) -> Outcome {
         ));
     }
     out.object(&json!({
-        "model": args.model, "tensors": tensors, "numbers": numbers, "outputs": outputs,
+        "model": name, "tensors": tensors, "numbers": numbers, "outputs": outputs,
         "ignored": weights.ignored, "output": args.output,
     }))
 }
@@ -106,7 +103,7 @@ fn encoding(args: &Args, known: Option<&Network>, input: &[usize], out: &Output)
 }
 
 /// One name a line. Where each line begins with its number, the last of the cells behind it is the name.
-fn class_names(path: &Path) -> Outcome<Vec<String>> {
+pub(super) fn class_names(path: &Path) -> Outcome<Vec<String>> {
     let size = std::fs::metadata(path).at(path.display())?.len();
     if size > MAX_CLASSES {
         return Err(Failure::new(format!(

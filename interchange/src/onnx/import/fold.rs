@@ -42,9 +42,11 @@ pub fn fold(importer: &mut Importer, node: &Node) -> Result<Option<Vec<Value>>, 
         "Reshape" | "Flatten" | "Squeeze" | "Unsqueeze" | "Transpose" => {
             renamed(importer, node, first).map(Some)
         }
-        "Slice" | "Gather" | "Concat" | "Expand" | "Tile" | "Split" => {
-            moved(importer, node, &hosts).map(Some)
+        "Slice" => {
+            let host = super::ops::sliced_host(importer, node, &first.host)?;
+            Ok(Some(vec![host.into()]))
         }
+        "Gather" | "Concat" | "Expand" | "Tile" | "Split" => moved(importer, node, &hosts).map(Some),
         "Cast" => {
             let kind = super::ops::cast_kind(node)?;
             let host = first.host.cast(kind);

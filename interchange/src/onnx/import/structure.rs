@@ -253,7 +253,29 @@ pub fn layer_name(importer: &Importer, node: &NodeProto) -> String {
             Some(Value::Known(known)) if known.initial => Some(known.name.as_deref()?.rsplit_once('.')?.0),
             _ => None,
         });
-    of_weights.unwrap_or(&node.name).to_string()
+    match of_weights {
+        Some(name) => name.to_string(),
+        None => path(&node.name, &node.op_type),
+    }
+}
+
+/// PyTorch's `/layer1/layer1.0/conv1/Conv` as `layer1.0.conv1`: each part may begin with the one before it.
+fn path(name: &str, op: &str) -> String {
+    let mut parts: Vec<&str> = Vec::new();
+    for part in name.split('/').filter(|p| !p.is_empty()) {
+        if let Some(before) = parts.last()
+            && part
+                .strip_prefix(before)
+                .is_some_and(|rest| rest.starts_with('.'))
+        {
+            parts.pop();
+        }
+        parts.push(part);
+    }
+    if parts.len() > 1 && parts.last() == Some(&op) {
+        parts.pop();
+    }
+    parts.join(".")
 }
 
 /// `MaxPool` as `max_pool`.
@@ -268,4 +290,16 @@ pub fn snake(name: &str) -> String {
         before = c;
     }
     out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::path;
+
+    #[test]
+    fn names_of_nodes_become_those_of_layers() {
+        assert_eq!(path("/layer1/layer1.0/conv1/Conv", "Conv"), "layer1.0.conv1");
+        assert_eq!(path("/layer1/layer1.0/Add_2", "Add"), "layer1.0.Add_2");
+        assert_eq!(path("Conv", "Conv"), "Conv");
+    }
 }

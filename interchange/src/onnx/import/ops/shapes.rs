@@ -3,13 +3,14 @@
 use graph::Symbol;
 use graph::ops::{Slice, Take};
 
-use super::super::Trouble;
 use super::super::fold::{axis_of, list};
 use super::super::importer::{Importer, Value, bounded};
 use super::super::live::Live;
 use super::super::node::{Node, axes, axis, size};
+use super::super::{Host, Trouble};
 use super::Rule;
 use super::binary::broadcast;
+use crate::onnx::host::strides;
 
 pub const RULES: &[(&str, Rule)] = &[
     ("Reshape", reshape),
@@ -291,8 +292,8 @@ fn split(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
     Ok(results)
 }
 
-fn slice(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
-    let mut x = cx.live(node, 0)?;
+/// Along which axes a slice goes, and start, end and step of each.
+fn cuts(cx: &mut Importer, node: &Node, rank: usize) -> Result<Vec<(usize, [i64; 3])>, Trouble> {
     let given = |k: usize, name: &str| -> Result<Option<Vec<i64>>, Trouble> {
         Ok(match cx.known_if(node, k)? {
             Some(host) => Some(list(&host)),
@@ -310,19 +311,50 @@ fn slice(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
             "starts, ends, axes and steps differ in number",
         ));
     }
-    for (((&start, &end), &at), &step) in starts.iter().zip(&ends).zip(&over).zip(&steps) {
-        let at = axis(at, x.rank())?;
-        x = sliced(cx, &x, at, [start, end, step])?;
+    let cut = |k: usize| Ok((axis(over[k], rank)?, [starts[k], ends[k], steps[k]]));
+    (0..starts.len()).map(cut).collect()
+}
+
+fn slice(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
+    let mut x = cx.live(node, 0)?;
+    for (at, cut) in cuts(cx, node, x.rank())? {
+        x = sliced(cx, &x, at, cut)?;
     }
     Ok(vec![x.into()])
 }
 
-/// Python's `x[start:end:step]` along an axis.
-fn sliced(cx: &mut Importer, x: &Live, at: usize, [start, end, step]: [i64; 3]) -> Result<Live, Trouble> {
-    let length = x.shape()[at] as i64;
+/// A slice of known numbers, which may be left without any.
+pub fn sliced_host(cx: &mut Importer, node: &Node, host: &Host) -> Result<Host, Trouble> {
+    let mut host = host.clone();
+    for (at, cut) in cuts(cx, node, host.shape.len())? {
+        let (first, count) = range(cut, host.shape[at])?;
+        let mut shape = host.shape.clone();
+        shape[at] = count as usize;
+        cx.spend(&shape)?;
+        let own = strides(&host.shape);
+        let mut steps: Vec<i64> = own.iter().map(|&s| s as i64).collect();
+        steps[at] = steps[at].wrapping_mul(cut[2]);
+        let place = |index: usize| {
+            let mut rest = index;
+            let mut at_place = first * own[at] as i64;
+            for axis in (0..shape.len()).rev() {
+                at_place += (rest % shape[axis]) as i64 * steps[axis];
+                rest /= shape[axis];
+            }
+            at_place as usize
+        };
+        host = host.picked(&shape, (0..shape.iter().product()).map(place));
+    }
+    Ok(host)
+}
+
+/// The first element and the number of elements of `start:end:step`.
+fn range([start, end, step]: [i64; 3], length: usize) -> Result<(i64, i64), Trouble> {
+    let length = length as i64;
     let from_start = |v: i64| if v < 0 { v.saturating_add(length) } else { v };
     let (first, last) = match step {
         0 => return Err(Trouble::malformed("a step of 0")),
+        _ if length == 0 => (0, 0),
         1.. => (
             from_start(start).clamp(0, length),
             from_start(end).clamp(0, length),
@@ -333,11 +365,16 @@ fn sliced(cx: &mut Importer, x: &Live, at: usize, [start, end, step]: [i64; 3]) 
         ),
     };
     let room = if step > 0 { last - first } else { first - last };
-    let count = if room > 0 {
-        (room - 1) / step.saturating_abs() + 1
-    } else {
-        0
-    };
+    Ok(match room > 0 {
+        true => (first, (room - 1) / step.saturating_abs() + 1),
+        false => (first, 0),
+    })
+}
+
+/// Python's `x[start:end:step]` along an axis.
+fn sliced(cx: &mut Importer, x: &Live, at: usize, [start, end, step]: [i64; 3]) -> Result<Live, Trouble> {
+    let length = x.shape()[at] as i64;
+    let (first, count) = range([start, end, step], x.shape()[at])?;
     if x.batch == Some(at) {
         return match (first, count, step) {
             (0, n, 1) if n == length => Ok(x.clone()),
