@@ -101,7 +101,7 @@ fn table() -> String {
             .find(|(name, _)| *name == network.name)
             .map(|(_, names)| *names);
         text += &format!(
-            "| `{}` | {} | {} | {} | {} | safetensors |\n",
+            "| `{}` | {} | {} | {} | {} | safetensors, ONNX |\n",
             network.name,
             thousands(table.trainable as u64),
             thousands(table.macs),

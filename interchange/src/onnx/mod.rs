@@ -1,6 +1,7 @@
 //! ONNX: how networks are exchanged with other frameworks.
 
 pub mod error;
+pub mod export;
 pub mod host;
 pub mod import;
 pub mod proto;
