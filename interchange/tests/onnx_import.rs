@@ -229,6 +229,29 @@ fn refused(model: &ModelProto, words: &[&str]) {
     );
 }
 
+/// Exporters of PyTorch write `Concat` of an empty list of sizes and the sizes themselves.
+#[test]
+fn a_shape_joined_with_an_empty_one_is_that_shape() {
+    let sizes = |name: &str, of: &[i64]| TensorProto {
+        name: name.into(),
+        dims: vec![of.len() as i64],
+        data_type: DataType::Int64 as i32,
+        raw_data: Some(of.iter().flat_map(|size| size.to_le_bytes()).collect()),
+        ..Default::default()
+    };
+    let mut join = node("Concat", &["none", "all"], "shape");
+    join.attribute.push(AttributeProto {
+        name: "axis".into(),
+        i: Some(0),
+        r#type: 2,
+        ..Default::default()
+    });
+    let nodes = vec![join, node("Reshape", &["x", "shape"], "y")];
+    let joined = model(nodes, vec![sizes("none", &[]), sizes("all", &[1, 2])]);
+    let network = import(&joined.encode_to_vec(), &Options::default()).unwrap();
+    assert_eq!(network.model.output().shape()[..], [1, 2]);
+}
+
 #[test]
 fn what_does_not_hold_together_is_named() {
     let add = || vec![node("Add", &["x", "w"], "y")];

@@ -170,21 +170,22 @@ fn renamed(importer: &mut Importer, node: &Node, known: Known) -> Result<Vec<Val
 fn moved(importer: &mut Importer, node: &Node, hosts: &[Option<Known>]) -> Result<Vec<Value>, Trouble> {
     let joins = node.proto.op_type == "Concat";
     let count = if joins { hosts.len() } else { 1 };
-    let data: Vec<&Host> = hosts[..count].iter().flatten().map(|k| &k.host).collect();
-    let full: Vec<&&Host> = data.iter().filter(|h| !h.is_empty()).collect();
-    let Some(first) = full.first() else {
-        return Ok(vec![data[0].clone().into()]);
+    let data: Vec<(usize, &Host)> = (0..count)
+        .filter_map(|k| Some((k, &hosts[k].as_ref()?.host)))
+        .collect();
+    // Tensors without elements add nothing, whatever their type.
+    let full: Vec<(usize, &Host)> = data.iter().copied().filter(|(_, h)| !h.is_empty()).collect();
+    let (first, data) = match (&full[..], &data[..]) {
+        ([(_, only)], _) if joins => return Ok(vec![(*only).clone().into()]),
+        ([(_, first), ..], _) => (*first, full),
+        ([], [(_, empty), ..]) => return Ok(vec![(*empty).clone().into()]),
+        ([], []) => return Err(Trouble::malformed("has no operands")),
     };
-    if full.len() < data.len() || data.iter().any(|h| h.is_float() != first.is_float()) {
-        return match (joins, &full[..]) {
-            (true, [only]) => Ok(vec![(**only).clone().into()]),
-            _ => Err(Trouble::unsupported(
-                "joining empty tensors, or numbers of different types,",
-            )),
-        };
+    if data.iter().any(|(_, h)| h.is_float() != first.is_float()) {
+        return Err(Trouble::unsupported("joining numbers of different types"));
     }
     let (mut leaves, mut at, mut before) = (Vec::new(), 0, Vec::new());
-    for (k, host) in data.iter().enumerate() {
+    for &(k, host) in &data {
         importer.spend(&host.shape)?;
         let leaf = Symbol::parameter("place", host.shape.clone(), Default::default());
         let places = (at..at + host.len()).map(|i| i as f64).collect();
@@ -205,7 +206,7 @@ fn moved(importer: &mut Importer, node: &Node, hosts: &[Option<Known>]) -> Resul
     before.into_iter().rev().for_each(|(name, value)| {
         value.map(|v| importer.values.insert(name, v));
     });
-    let pool = pool(&data);
+    let pool = pool(&data.iter().map(|(_, h)| *h).collect::<Vec<_>>());
     let mut values = Vec::new();
     for result in results? {
         let Value::Live(live) = result else {
