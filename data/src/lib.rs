@@ -38,6 +38,7 @@ mod idx;
 pub mod images;
 pub mod loader;
 pub mod open;
+pub mod poison;
 pub mod preprocess;
 pub mod random;
 pub mod source;

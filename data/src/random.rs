@@ -26,6 +26,10 @@ pub enum Purpose {
     Mixup = 8,
     /// The hyper-parameters of a trial.
     Trial = 9,
+    /// Samples drawn anew with replacement, for an interval.
+    Bootstrap = 10,
+    /// Which labels are made wrong, and which wrong ones they get.
+    Poison = 11,
 }
 
 /// The generator of one draw. Equal keys give equal numbers, different keys independent ones.
@@ -49,10 +53,14 @@ pub fn rng(seed: u64, epoch: u64, sample: u64, purpose: Purpose) -> ChaCha8Rng {
 /// change with the version of a library.
 pub fn shuffle<T>(items: &mut [T], rng: &mut ChaCha8Rng) {
     for last in (1..items.len()).rev() {
-        // The bias of the multiply-shift is below 2⁻³² for any list that fits in memory.
-        let pick = ((u128::from(rng.random::<u64>()) * (last as u128 + 1)) >> 64) as usize;
-        items.swap(last, pick);
+        items.swap(last, below(last + 1, rng));
     }
+}
+
+/// A number from 0 to below `count`, all equally likely.
+pub fn below(count: usize, rng: &mut ChaCha8Rng) -> usize {
+    // The bias of the multiply-shift is below 2⁻³² for any list that fits in memory.
+    ((u128::from(rng.random::<u64>()) * count as u128) >> 64) as usize
 }
 
 #[cfg(test)]

@@ -25,6 +25,7 @@
 //!
 //! All methods work in batches of bounded memory ([`Subject`]), and give the same bits for any number of threads.
 
+pub mod attack;
 mod error;
 mod explanation;
 mod faithfulness;

@@ -14,6 +14,12 @@ pub(crate) enum Purpose {
     Permutation,
     /// The order of pixels that says nothing, by sample.
     Order,
+    /// Where an attack begins, by sample.
+    Start,
+    /// The pixels that an adversarial patch begins with.
+    Patch,
+    /// Where a patch lies, by step or role and sample.
+    Place,
 }
 
 /// The generator of the draw (`seed`, `first`, `second`, `purpose`).
@@ -23,6 +29,9 @@ pub(crate) fn rng(seed: u64, first: u64, second: u64, purpose: Purpose) -> ChaCh
         Purpose::Mask => *b"ex.mask\0",
         Purpose::Permutation => *b"ex.shuff",
         Purpose::Order => *b"ex.order",
+        Purpose::Start => *b"ex.start",
+        Purpose::Patch => *b"ex.patch",
+        Purpose::Place => *b"ex.place",
     });
     let mut key = [0; 32];
     for (slot, number) in key.chunks_exact_mut(8).zip([seed, first, second, purpose]) {

@@ -181,7 +181,7 @@ impl Subject {
         mut fill: impl FnMut(usize, &mut [&mut [f32]]),
         mut take: impl FnMut(usize, &[&[f32]]),
     ) -> Result<(), ExplainError> {
-        let batch = self.batch(outputs)?.min(rows.max(1));
+        let batch = samples_within(self.memory, outputs)?.min(rows.max(1));
         let request = Request::outputs(outputs);
         let mut program = Program::compile(
             &self.engine,
@@ -224,21 +224,21 @@ impl Subject {
         }
         Ok(())
     }
+}
 
-    /// Samples of a batch whose values stay within the memory.
-    fn batch(&self, outputs: &[Symbol]) -> Result<usize, ExplainError> {
-        let nodes = topological(outputs);
-        let shapes = Binding::batch(1).shapes(&nodes)?;
-        let mut moving: std::collections::HashSet<u64> = std::collections::HashSet::new();
-        let mut bytes = 0;
-        for node in &nodes {
-            if matches!(node.op(), Op::Input(_)) || node.inputs().iter().any(|i| moving.contains(&i.id())) {
-                moving.insert(node.id());
-                bytes += 4 * shapes[&node.id()].elements();
-            }
+/// Samples of a batch whose values for `outputs` together stay within `memory` bytes: one at least, 64 at most.
+pub(crate) fn samples_within(memory: usize, outputs: &[Symbol]) -> Result<usize, ExplainError> {
+    let nodes = topological(outputs);
+    let shapes = Binding::batch(1).shapes(&nodes)?;
+    let mut moving: std::collections::HashSet<u64> = std::collections::HashSet::new();
+    let mut bytes = 0;
+    for node in &nodes {
+        if matches!(node.op(), Op::Input(_)) || node.inputs().iter().any(|i| moving.contains(&i.id())) {
+            moving.insert(node.id());
+            bytes += 4 * shapes[&node.id()].elements();
         }
-        Ok((self.memory / bytes.max(1)).clamp(1, MOST))
     }
+    Ok((memory / bytes.max(1)).clamp(1, MOST))
 }
 
 /// What a final softmax reads: scores that do not compete (row E2).

@@ -1,5 +1,8 @@
 //! What a network is worth on one role of a data set: predictions and the metrics made of them.
 
+pub mod calibration;
+pub mod groups;
+
 use data::{Dataset, Loader, LoaderOptions, Role, Task};
 use nn::metrics::{
     BinaryMetrics, BinaryScores, Classification, Confusion, Regression, RegressionMetrics, TopK,

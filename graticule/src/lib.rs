@@ -61,7 +61,7 @@
 //! ```
 //!
 //! The wings of the house stand here under their own names, lowest first: [`graph`], [`engine`] and
-//! [`nn`], [`zoo`], [`interchange`], [`data`], [`report`], [`train`], [`explain`]. [`prelude`] gathers what most
+//! [`nn`], [`zoo`], [`interchange`], [`data`], [`report`], [`explain`], [`train`]. [`prelude`] gathers what most
 //! programs need. The command-line program of the same name is made of the same parts.
 
 pub use data;

@@ -1,5 +1,6 @@
 //! The `graticule` binary: reads the command line, runs one verb, turns its outcome into an exit code.
 
+mod attacking;
 mod cli;
 mod compute;
 mod error;

@@ -10,6 +10,7 @@ mod gallery;
 mod network;
 mod saliency;
 mod scores;
+mod scrutiny;
 
 use data::Dataset;
 use ndarray::Array4;
@@ -25,9 +26,10 @@ use crate::run_file::RunFile;
 use crate::text::{duration, thousands};
 
 pub use boundary::{Boundary, measure as measure_boundary};
-pub use extras::{DataSizes, Race, StartRow, Starts};
+pub use extras::{DataSizes, Race, StartRow, Starts, WrongLabels};
 pub use network::first_filters;
 pub use saliency::measure_saliency;
+pub use scrutiny::{ClassScrutiny, Scrutiny};
 
 /// All that a run's report is made of.
 pub struct RunResults<'a> {
@@ -72,6 +74,8 @@ pub struct Extras {
     pub sizes: Option<DataSizes>,
     /// A pretrained network trained from several depths on (row O20).
     pub starts: Option<Starts>,
+    /// Score against the share of wrong labels (row S21).
+    pub wrong_labels: Option<WrongLabels>,
 }
 
 /// The report of a run.
@@ -97,6 +101,7 @@ pub fn run_report(results: &RunResults) -> Outcome<Report> {
     if let Some(boundary) = &results.boundary {
         boundary::add(&mut report, boundary, summary, evaluation)?;
     }
+    scrutiny::add(&mut report, dataset, evaluation, &Scrutiny::plain(evaluation))?;
     gallery::add(&mut report, dataset, evaluation)?;
     saliency::add(&mut report, &results.saliency)?;
     extras::add(&mut report, &results.extras);
@@ -113,7 +118,7 @@ pub fn run_report(results: &RunResults) -> Outcome<Report> {
 pub fn evaluation_report(
     title: &str,
     dataset: &Dataset,
-    evaluation: &Evaluation,
+    (evaluation, scrutiny): (&Evaluation, &Scrutiny),
     (summary, boundary): (&Summary, Option<Boundary>),
 ) -> Outcome<Report> {
     let mut report = Report::new(title);
@@ -127,6 +132,7 @@ pub fn evaluation_report(
     if let Some(boundary) = &boundary {
         boundary::add(&mut report, boundary, summary, evaluation)?;
     }
+    scrutiny::add(&mut report, dataset, evaluation, scrutiny)?;
     gallery::add(&mut report, dataset, evaluation)?;
     describe(report.section("Data"), dataset);
     Ok(report)

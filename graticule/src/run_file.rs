@@ -20,6 +20,9 @@ pub struct RunFile {
     pub source: String,
     /// The network: a name, a TOML file or a line of layers.
     pub model: String,
+    /// Share of the training samples whose labels were made wrong on purpose.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub poison: Option<f64>,
     /// The pretrained network that it began with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub weights: Option<Origin>,

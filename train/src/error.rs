@@ -16,6 +16,9 @@ pub enum TrainError {
     /// The program could not be compiled or run.
     #[error(transparent)]
     Engine(#[from] engine::EngineError),
+    /// The network cannot be attacked, so that it cannot be trained against attacks.
+    #[error(transparent)]
+    Attack(#[from] explain::ExplainError),
     /// A model file could not be read or written.
     #[error(transparent)]
     ModelFile(#[from] interchange::ModelFileError),

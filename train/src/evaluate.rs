@@ -1,6 +1,6 @@
 //! Predictions over a role of a data set, and the two numbers that training steers by.
 
-use data::{Loader, TargetKind, Task};
+use data::{Batch, Loader, TargetKind, Task};
 use serde::{Deserialize, Serialize};
 
 use crate::{Network, TrainError};
@@ -58,13 +58,26 @@ pub fn argmax(values: &[f32]) -> usize {
 /// # Errors
 /// When a sample cannot be read or the network does not take it.
 pub fn predict(network: &mut Network, loader: &Loader) -> Result<Predictions, TrainError> {
+    predict_changed(network, loader, |_, _| Ok(()))
+}
+
+/// As [`predict`], after `change` did something to each batch.
+///
+/// # Errors
+/// As [`predict`], and what `change` answers.
+pub fn predict_changed(
+    network: &mut Network,
+    loader: &Loader,
+    mut change: impl FnMut(&mut Network, &mut Batch) -> Result<(), TrainError>,
+) -> Result<Predictions, TrainError> {
     let mut result = Predictions {
         width: network.task().outputs(),
         ..Predictions::default()
     };
     let mut loss = 0.0;
     for batch in loader.epoch(0) {
-        let batch = batch?;
+        let mut batch = batch?;
+        change(network, &mut batch)?;
         let inference = network.infer(&batch.inputs, batch.size)?;
         let (kind, width) = (loader.target_kind(), loader.target_width());
         loss += summed_loss(

@@ -7,7 +7,7 @@ use data::{Batch, Loader, LoaderOptions, TargetKind};
 use interchange::ModelFile;
 
 use crate::checkpoint::{EpochSums, Position};
-use crate::evaluate::{argmax, predict, score};
+use crate::evaluate::{argmax, score};
 use crate::observer::{Ending, EpochRecord, Observer, Outcome, StepReport};
 use crate::{Settings, TrainError, Trainer, checkpoint};
 
@@ -274,7 +274,7 @@ fn finish_epoch(
     let started = Instant::now();
     let validation = match &run.validation {
         Some(loader) => {
-            let predictions = predict(&mut trainer.network, loader)?;
+            let predictions = trainer.validate(loader)?;
             Some(score(&predictions, trainer.network.task()))
         }
         None => None,

@@ -22,10 +22,10 @@ pub mod tune;
 
 pub use diagnose::LayerHealth;
 pub use error::TrainError;
-pub use evaluate::{Predictions, Score, argmax, predict, score};
+pub use evaluate::{Predictions, Score, argmax, predict, predict_changed, score};
 pub use fit::{Run, RunFiles, fit, training_loader_options};
 pub use lr_finder::{LrCurve, LrPoint, LrSearch, find_learning_rate};
 pub use network::{Inference, Network};
 pub use observer::{Ending, EpochRecord, Observer, Outcome, Silent, StepReport};
 pub use settings::Settings;
-pub use trainer::{PartTime, Pass, StepProfile, StepResult, Trainer};
+pub use trainer::{Adversarial, PartTime, Pass, StepProfile, StepResult, Trainer};

@@ -3,6 +3,7 @@
 use nn::{GradientClipping, Loss, Optimizer, Penalty, Schedule};
 use serde::{Deserialize, Serialize};
 
+use crate::Adversarial;
 use crate::transfer::Transfer;
 
 /// All that decides how a network is trained, besides the data and the network.
@@ -34,6 +35,9 @@ pub struct Settings {
     /// Whether to see nothing but the first batch, over and over: a sound network learns it by heart.
     #[serde(default)]
     pub overfit_one_batch: bool,
+    /// Defence against small changes of the pictures: each step learns from attacked ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub adversarial: Option<Adversarial>,
     /// Threads that prepare batches; the bits do not depend on it.
     #[serde(default)]
     pub loader_threads: usize,
@@ -63,6 +67,7 @@ impl Default for Settings {
             clipping: None,
             patience: None,
             overfit_one_batch: false,
+            adversarial: None,
             loader_threads: 1,
             transfer: None,
             checkpoint_seconds: every(),

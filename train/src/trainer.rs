@@ -1,16 +1,20 @@
 //! One training step: forward, loss, backward, update.
 
+mod adversary;
 mod profile;
 mod update;
 
-use data::{Batch, TargetKind};
+use data::{Batch, Loader, TargetKind};
 use engine::{Buffer, Program, Request};
 use graph::{Binding, Mode, Symbol, differentiate, lower_each};
 use nn::{Loss, Progress, Scheduler};
 
 use crate::diagnose::{self, LayerHealth};
+use crate::evaluate::{Predictions, predict_changed};
 use crate::{Network, Settings, TrainError, transfer};
 
+pub use adversary::Adversarial;
+use adversary::{Moment, Opponent};
 pub use profile::{PartTime, Pass, StepProfile};
 use update::{Group, Update};
 
@@ -38,6 +42,8 @@ pub struct Trainer {
     /// Which of them the last batch ran on.
     current: usize,
     update: Update,
+    /// Changes the inputs of each step, in adversarial training.
+    opponent: Option<Opponent>,
     pub(crate) scheduler: Scheduler,
     pub(crate) step: u64,
     steps_per_epoch: u64,
@@ -84,6 +90,11 @@ impl Trainer {
         };
         let first = plan.as_ref().map_or(0, |plan| plan.first(0));
         let (request, layers) = request(&network, &settings, targets, plan.as_ref().map(|p| (p, first)))?;
+        let opponent = settings.adversarial.map(|defence| {
+            let (engine, model) = (network.engine(), network.model());
+            Opponent::new(defence, engine, model, network.preprocess(), targets)
+        });
+        let opponent = opponent.transpose()?;
         let layout = network.parameters().layout();
         let mut update = Update::new(network.engine(), settings.optimizer, settings.clipping, layout);
         if let Some(plan) = &plan {
@@ -103,6 +114,7 @@ impl Trainer {
             programs: vec![],
             current: 0,
             update,
+            opponent,
             scheduler,
             step: 0,
             steps_per_epoch,
@@ -238,8 +250,17 @@ impl Trainer {
         {
             self.current = self.ready(batch.size)?;
         }
+        let moment = Moment {
+            seed: self.settings.seed,
+            step: self.step,
+            total_steps: self.total_steps(),
+        };
         let ready = &mut self.programs[self.current];
-        ready.program.set_input_at(ready.input, &batch.inputs)?;
+        let inputs = match &mut self.opponent {
+            Some(opponent) => opponent.change(self.network.parameters_mut(), batch, &moment)?,
+            None => &batch.inputs,
+        };
+        ready.program.set_input_at(ready.input, inputs)?;
         ready.program.set_input_at(ready.target, &batch.targets)?;
         Ok(())
     }
@@ -314,6 +335,22 @@ impl Trainer {
             epoch,
             blame,
         }
+    }
+
+    /// What the network says of everything that `loader` gives: in adversarial training of changed samples, so that the
+    /// epoch that is kept is the one that withstands best.
+    ///
+    /// # Errors
+    /// As [`crate::predict`].
+    pub(crate) fn validate(&mut self, loader: &Loader) -> Result<Predictions, TrainError> {
+        let (seed, opponent) = (self.settings.seed, &mut self.opponent);
+        predict_changed(&mut self.network, loader, |network, batch| {
+            if let Some(opponent) = opponent {
+                let changed = opponent.change_for_validation(network.parameters_mut(), batch, seed)?;
+                batch.inputs.copy_from_slice(changed);
+            }
+            Ok(())
+        })
     }
 
     /// Frees the compiled programs.

@@ -296,6 +296,7 @@ fn failure_of_trial(error: TrainError) -> Result<String, TrainError> {
         | TrainError::Setting(_)
         | TrainError::Graph(_)
         | TrainError::Engine(_)
+        | TrainError::Attack(_)
         | TrainError::Architecture(_) => Ok(error.to_string()),
         TrainError::Data(_)
         | TrainError::ModelFile(_)

@@ -6,7 +6,7 @@ use serde::Serialize;
 use train::lr_finder::{LrCurve, LrPoint};
 
 use super::Extras;
-use crate::text::{number, thousands};
+use crate::text::{number, percent, thousands};
 
 /// Optimizers on the same task from the same start.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -81,6 +81,26 @@ impl Starts {
     }
 }
 
+/// The accuracy after training with growing shares of wrong labels.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct WrongLabels {
+    /// What the score is, for example `test accuracy`.
+    pub score: String,
+    /// Share of wrong labels and score.
+    pub points: Vec<(f64, f64)>,
+}
+
+impl WrongLabels {
+    /// The table, its header first.
+    pub fn rows(&self) -> Vec<Vec<String>> {
+        let header = vec!["wrong training labels".to_string(), self.score.clone()];
+        let row = |&(share, score): &(f64, f64)| vec![percent(share), percent(score)];
+        std::iter::once(header)
+            .chain(self.points.iter().map(row))
+            .collect()
+    }
+}
+
 pub(super) fn add(report: &mut Report, extras: &Extras) {
     if let Some(search) = &extras.rates {
         rates(report, search);
@@ -90,6 +110,9 @@ pub(super) fn add(report: &mut Report, extras: &Extras) {
     }
     if let Some(sizes) = &extras.sizes {
         data_sizes(report, sizes);
+    }
+    if let Some(labels) = &extras.wrong_labels {
+        wrong_labels(report, labels);
     }
     if let Some(found) = &extras.starts {
         starts(report, found);
@@ -181,6 +204,28 @@ fn optimizers(report: &mut Report, race: &Race) {
         .map(|(name, losses)| vec![name.clone(), last(losses)])
         .collect();
     report.table(&["optimizer", "last loss"], &rows);
+}
+
+fn wrong_labels(report: &mut Report, labels: &WrongLabels) {
+    report.section("Score and wrong labels");
+    let points = labels
+        .points
+        .iter()
+        .map(|&(share, score)| (100.0 * share, 100.0 * score));
+    let chart = LineChart {
+        title: "Garbage in, garbage out".into(),
+        x_label: "per cent of the training labels that are wrong".into(),
+        y_label: format!("{}, per cent", labels.score),
+        series: vec![Series::new("", points.collect()).styled(Style::LinePoints)],
+        ..LineChart::default()
+    };
+    report.figure(
+        &line_chart(&chart),
+        "Each point is a network trained from scratch with so many labels replaced by other classes at random; it is scored on right \
+         labels (S21).",
+    );
+    let rows = labels.rows();
+    report.table(&rows[0], &rows[1..]);
 }
 
 fn data_sizes(report: &mut Report, sizes: &DataSizes) {

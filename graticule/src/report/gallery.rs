@@ -118,7 +118,7 @@ fn guess_tile(dataset: &Dataset, predictions: &Predictions, classes: &[String], 
 }
 
 /// A sample as a picture with values up to 255 and at most three channels.
-fn picture(dataset: &Dataset, index: usize) -> Outcome<Array3<u8>> {
+pub(super) fn picture(dataset: &Dataset, index: usize) -> Outcome<Array3<u8>> {
     let Raw::Image(mut pixels) = dataset.source.raw(index)? else {
         return Ok(Array3::zeros((1, 1, 1)));
     };

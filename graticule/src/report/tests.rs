@@ -15,6 +15,7 @@ fn file(dataset: &Dataset) -> RunFile {
         source: dataset.name.clone(),
         model: "linear".into(),
         weights: None,
+        poison: None,
         reading: SourceArgs::default(),
         samples: Samples::of(dataset),
         settings: Settings::default(),
@@ -180,9 +181,14 @@ fn numbers_get_a_plot_of_predicted_against_true() {
         predictions,
         metrics,
     };
-    let html = evaluation_report("plane", &dataset, &evaluation, (&table(&[2], 1), None))
-        .unwrap()
-        .to_html();
+    let html = evaluation_report(
+        "plane",
+        &dataset,
+        (&evaluation, &Scrutiny::plain(&evaluation)),
+        (&table(&[2], 1), None),
+    )
+    .unwrap()
+    .to_html();
     assert!(html.contains("Predicted and true z") && html.contains("root mean squared error"));
 }
 
@@ -216,6 +222,10 @@ fn sections_on_request_are_there_when_asked_for() {
                 score: 0.75,
             }],
         }),
+        wrong_labels: Some(WrongLabels {
+            score: "test accuracy".into(),
+            points: vec![(0.0, 0.98), (0.4, 0.91)],
+        }),
     };
     let html = run_report(&RunResults {
         extras,
@@ -224,5 +234,6 @@ fn sections_on_request_are_there_when_asked_for() {
     let html = html.unwrap().to_html();
     assert!(html.contains("Optimizers side by side") && html.contains("diverged"));
     assert!(html.contains("Score and data size") && html.contains("0.9700"));
+    assert!(html.contains("Score and wrong labels") && html.contains("91.00"));
     assert!(html.contains("Where training starts") && html.contains("deep start") && html.contains("0.7500"));
 }

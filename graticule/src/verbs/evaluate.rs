@@ -12,9 +12,11 @@ use train::Network;
 
 use crate::compute::ComputeArgs;
 use crate::error::{Failure, Outcome};
+use crate::evaluation::calibration::{Calibration, Doubt};
+use crate::evaluation::groups::{self, Groups};
 use crate::evaluation::{Evaluation, Metrics, evaluate, final_role, part};
 use crate::output::Output;
-use crate::report::{evaluation_report, measure_boundary};
+use crate::report::{ClassScrutiny, Scrutiny, evaluation_report, measure_boundary};
 use crate::run_file::{Found, RunFile};
 use crate::source::{SourceArgs, lasting_name};
 use crate::text::{columns, percent, thousands};
@@ -26,6 +28,7 @@ samples are used; with another SOURCE, all of its samples.
 Examples:
   graticule evaluate runs/digits-1
   graticule evaluate runs/digits-1 --on validation
+  graticule evaluate runs/housing-1 --by ocean_proximity,median_income
   graticule evaluate runs/photos-1/best.safetensors other-photos/ -o other.html";
 
 /// Measure a trained network: metrics, confusion matrix, error gallery
@@ -39,6 +42,10 @@ pub struct Args {
     /// Which samples [default: test, of another SOURCE all]
     #[arg(long, value_enum)]
     on: Option<Part>,
+    /// Score groups of samples, and the gap between the best and the worst: a column of the table, folder (of pictures) or
+    /// class; several separated by commas
+    #[arg(long, value_name = "NAMES", value_delimiter = ',')]
+    by: Vec<String>,
     /// The report to write [default: evaluation-N.html beside the model]
     #[arg(long, short, value_name = "FILE")]
     output: Option<PathBuf>,
@@ -56,7 +63,7 @@ pub struct Args {
 
 /// Which samples are evaluated.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Part {
+pub(super) enum Part {
     /// Those kept for the final figure
     Test,
     /// Those that settings are chosen on
@@ -69,6 +76,8 @@ enum Part {
 
 /// Threads that read samples ahead.
 const READERS: usize = 1;
+/// Labels in doubt that `--json` names.
+const TOLD_DOUBTS: usize = 100;
 /// More classes than this are told in the report only.
 const TOLD_CLASSES: usize = 30;
 
@@ -82,7 +91,25 @@ struct Told<'a> {
     samples: usize,
     classes: Option<&'a [String]>,
     metrics: &'a Metrics,
+    /// Scores of the groups that were asked for.
+    #[serde(skip_serializing_if = "<[Groups]>::is_empty")]
+    groups: &'a [Groups],
+    /// Whether probabilities mean what they say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    calibration: Option<&'a Calibration>,
+    /// Samples whose labels are probably wrong, the surest first.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    labels_in_doubt: Option<Vec<InDoubt<'a>>>,
     report: Option<PathBuf>,
+}
+
+/// A label that is probably wrong.
+#[derive(Debug, Serialize)]
+struct InDoubt<'a> {
+    sample: String,
+    given: &'a str,
+    suggested: &'a str,
+    margin: f64,
 }
 
 /// Runs the verb.
@@ -97,11 +124,19 @@ pub fn run(args: Args, out: &Output) -> Outcome {
     let all: Vec<usize> = (0..dataset.len()).collect();
     let samples = args.samples(&dataset, own, &all)?;
     let evaluation = evaluate(&mut network, &dataset, samples, READERS)?;
+    let scrutiny = Scrutiny {
+        groups: args
+            .by
+            .iter()
+            .map(|by| groups::measure(&evaluation, &dataset, by, args.reading.seed()))
+            .collect::<Outcome<_>>()?,
+        classes: ClassScrutiny::of(&evaluation),
+    };
     let report = match args.no_report {
         true => None,
-        false => Some(args.write_report(&found, &mut network, &dataset, &evaluation)?),
+        false => Some(args.write_report(&found, &mut network, &dataset, &evaluation, &scrutiny)?),
     };
-    tell(&evaluation, out)?;
+    tell(&evaluation, &scrutiny, out)?;
     if let Some(path) = &report {
         out.line(format!("report {}", path.display()))?;
     }
@@ -112,6 +147,9 @@ pub fn run(args: Args, out: &Output) -> Outcome {
         samples: evaluation.predictions.len(),
         classes: evaluation.task.classes(),
         metrics: &evaluation.metrics,
+        groups: &scrutiny.groups,
+        calibration: scrutiny.classes.as_ref().map(|c| &c.calibration),
+        labels_in_doubt: in_doubt(&scrutiny, &evaluation, &dataset),
         report,
     })
 }
@@ -173,12 +211,13 @@ impl Args {
         network: &mut Network,
         dataset: &Dataset,
         evaluation: &Evaluation,
+        scrutiny: &Scrutiny,
     ) -> Outcome<PathBuf> {
         let path = self.output.clone().unwrap_or_else(|| free_name(&found.model));
         let table = summary(network.model(), &Binding::batch(1))?;
         let boundary = measure_boundary(network, dataset)?;
         let title = format!("Evaluation of {}", found.model.display());
-        evaluation_report(&title, dataset, evaluation, (&table, boundary))?.write(&path)?;
+        evaluation_report(&title, dataset, (evaluation, scrutiny), (&table, boundary))?.write(&path)?;
         Ok(path)
     }
 }
@@ -193,7 +232,7 @@ fn free_name(model: &Path) -> PathBuf {
 }
 
 /// Classes are told apart by their place, so that the names must agree too.
-fn check_outputs(network: &Network, dataset: &Dataset) -> Outcome {
+pub(super) fn check_outputs(network: &Network, dataset: &Dataset) -> Outcome {
     let (wanted, found) = (network.task().output_names(), dataset.task.output_names());
     if wanted == found {
         return Ok(());
@@ -209,7 +248,24 @@ fn check_outputs(network: &Network, dataset: &Dataset) -> Outcome {
         .help("give data with the same classes, or name the target column with --target"))
 }
 
-fn tell(evaluation: &Evaluation, out: &Output) -> Outcome {
+fn in_doubt<'a>(
+    scrutiny: &Scrutiny,
+    evaluation: &'a Evaluation,
+    dataset: &Dataset,
+) -> Option<Vec<InDoubt<'a>>> {
+    let (of, names) = (scrutiny.classes.as_ref()?, evaluation.task.classes()?);
+    let told = |doubt: &Doubt| InDoubt {
+        sample: dataset
+            .source
+            .name_of(evaluation.predictions.indices[doubt.place]),
+        given: &names[doubt.given],
+        suggested: &names[doubt.suggested],
+        margin: doubt.margin,
+    };
+    Some(of.doubts.iter().take(TOLD_DOUBTS).map(told).collect())
+}
+
+fn tell(evaluation: &Evaluation, scrutiny: &Scrutiny, out: &Output) -> Outcome {
     out.line(format!(
         "{} {} samples",
         thousands(evaluation.predictions.len()),
@@ -218,14 +274,25 @@ fn tell(evaluation: &Evaluation, out: &Output) -> Outcome {
     for (name, value) in evaluation.metrics.told() {
         out.line(format!("{name:<15} {value}"))?;
     }
-    match (&evaluation.metrics, evaluation.task.classes()) {
-        (Metrics::Classification { scores, .. }, Some(classes)) if classes.len() <= TOLD_CLASSES => {
-            class_lines(scores, classes)
-                .iter()
-                .try_for_each(|line| out.line(line))
-        }
-        _ => Ok(()),
+    if let Some(of) = &scrutiny.classes {
+        let error = percent(of.calibration.expected_error);
+        out.line(format!("{:<15} {error}", "calibration error"))?;
+        out.line(format!(
+            "{:<15} {}",
+            "labels in doubt",
+            thousands(of.doubts.len())
+        ))?;
     }
+    if let (Metrics::Classification { scores, .. }, Some(classes)) =
+        (&evaluation.metrics, evaluation.task.classes())
+        && classes.len() <= TOLD_CLASSES
+    {
+        class_lines(scores, classes)
+            .iter()
+            .try_for_each(|line| out.line(line))?;
+    }
+    let lines = scrutiny.groups.iter().flat_map(Groups::lines);
+    lines.into_iter().try_for_each(|line| out.line(line))
 }
 
 fn class_lines(scores: &Classification, classes: &[String]) -> Vec<String> {

@@ -1,10 +1,10 @@
 //! `graticule explain`: which pixels and columns matter for what a trained network says.
 
-mod folder;
+pub(super) mod folder;
 mod methods;
 mod page;
 mod pictures;
-mod progress;
+pub(super) mod progress;
 mod samples;
 mod tables;
 
@@ -23,6 +23,9 @@ use crate::text::thousands;
 
 use folder::Folder;
 use methods::MethodArgs;
+
+/// What the folders are called: `explain-1`, `explain-2`, …
+const NAME: &str = "explain";
 
 const HELP: &str = "\
 RUN is a run folder, or a .safetensors file of one alone. INPUT are picture files and folders of them, or CSV tables;
@@ -76,21 +79,20 @@ pub fn run(args: Args, out: &Output) -> Outcome {
         InputEncoding::Image(_) => {
             let chosen = args.methods.for_pictures(&network)?;
             let samples = samples::of_pictures(&args, &found, &network)?;
-            let folder = Folder::new(args.output.as_deref(), &found.model)?;
+            let folder = Folder::new(args.output.as_deref(), &found.model, NAME)?;
             pictures::explain(&args, &mut network, &target, chosen, samples, &folder, out)
         }
         InputEncoding::Table(_) => {
             let chosen = args.methods.for_tables()?;
             let rows = samples::of_tables(&args, &found, &network)?;
-            let folder = Folder::new(args.output.as_deref(), &found.model)?;
+            let folder = Folder::new(args.output.as_deref(), &found.model, NAME)?;
             tables::explain(&args, &mut network, &target, chosen, rows, &folder, out)
         }
     }
 }
 
-/// The output that `--target` means: a name first, then a number.
+/// What `--target` means.
 fn target(network: &Network, wanted: Option<&str>) -> Outcome<Target> {
-    let names = network.task().output_names();
     let Some(wanted) = wanted else {
         return match network.task() {
             Task::Regression { targets } if targets.len() > 1 => {
@@ -103,15 +105,21 @@ fn target(network: &Network, wanted: Option<&str>) -> Outcome<Target> {
             _ => Ok(Target::predicted()),
         };
     };
+    output_index(network, wanted, "--target").map(Target::output)
+}
+
+/// The output that a flag means: a name first, then a number.
+pub(super) fn output_index(network: &Network, wanted: &str, flag: &str) -> Outcome<usize> {
+    let names = network.task().output_names();
     let place = names.iter().position(|name| name == wanted);
     let number = || wanted.parse().ok().filter(|&k| k < names.len());
-    place.or_else(number).map(Target::output).ok_or_else(|| {
+    place.or_else(number).ok_or_else(|| {
         let kind = if network.task().classes().is_some() {
             "class"
         } else {
             "target"
         };
-        let failure = Failure::usage(format!("the network has no {kind} `{wanted}`")).at("--target");
+        let failure = Failure::usage(format!("the network has no {kind} `{wanted}`")).at(flag);
         let all: Vec<&str> = names.iter().map(String::as_str).collect();
         let near = nearest(wanted, &all);
         match near.is_empty() {

@@ -3,6 +3,7 @@
 //! A verb's file has `pub struct Args` (its flags; the doc comment is its help, `after_help` an example)
 //! and `pub fn run(args: Args, out: &Output) -> Outcome`.
 
+pub mod attack;
 pub mod bench;
 pub mod data;
 pub mod evaluate;
@@ -47,6 +48,7 @@ verbs! {
     Evaluate => evaluate,
     Predict => predict,
     Explain => explain,
+    Attack => attack,
     Data => data,
     Summary => summary,
     Filter => filter,

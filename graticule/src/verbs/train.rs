@@ -110,6 +110,7 @@ fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
         race: &args.choices.race,
         data_sizes: args.choices.data_sizes,
         compare: args.transfer.compares(),
+        poisons: &args.choices.poisons,
     };
     let trained = session.train(trainer, run, None);
     match trained {
@@ -199,6 +200,7 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
         race: &[],
         data_sizes: false,
         compare: false,
+        poisons: &[],
     };
     let done = session
         .train(trainer, run, Some((&saved, position.step)))
@@ -226,6 +228,8 @@ pub struct Session<'a> {
     pub data_sizes: bool,
     /// Whether to compare the depths at which training of a pretrained network may start.
     pub compare: bool,
+    /// Shares of wrong labels to train with afterwards.
+    pub poisons: &'a [f64],
 }
 
 /// A run that came to its end.

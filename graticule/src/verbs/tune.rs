@@ -146,6 +146,8 @@ fn refuse_what_is_for_one_run(choices: &Choices) -> Outcome {
         ("--find-lr", choices.find_lr),
         ("--race", !choices.race.is_empty()),
         ("--data-sizes", choices.data_sizes),
+        ("--poison", choices.poison.is_some()),
+        ("--poisons", !choices.poisons.is_empty()),
         ("--overfit-one-batch", choices.overfit_one_batch),
     ];
     match given.iter().find(|(_, given)| *given) {

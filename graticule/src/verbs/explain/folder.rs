@@ -1,4 +1,4 @@
-//! The folder that an explanation is written to: a new one, so that nothing is overwritten.
+//! The folder that an explanation or an attack is written to: a new one, so that nothing is overwritten.
 
 use std::cell::RefCell;
 use std::collections::HashSet;
@@ -26,12 +26,12 @@ impl Drop for Folder {
 }
 
 impl Folder {
-    /// Makes the folder that was asked for, or `explain-N` beside the model.
-    pub fn new(wanted: Option<&Path>, model: &Path) -> Outcome<Self> {
+    /// Makes the folder that was asked for, or `NAME-N` beside the model.
+    pub fn new(wanted: Option<&Path>, model: &Path, name: &str) -> Outcome<Self> {
         let path = match wanted {
             Some(path) => path.to_path_buf(),
             None => {
-                let names = (1_u32..).map(|n| model.with_file_name(format!("explain-{n}")));
+                let names = (1_u32..).map(|n| model.with_file_name(format!("{name}-{n}")));
                 names.into_iter().find(|path| !path.exists()).unwrap_or_default()
             }
         };

@@ -1,4 +1,5 @@
-//! Work on request around a run: learning-rate search, optimizer race (O8), score against data size (S12).
+//! Work on request around a run: learning-rate search, optimizer race (O8), score against data size (S12) and against the
+//! share of wrong labels (S21).
 
 use nn::{Optimizer, Rule, Schedule};
 use train::lr_finder::{LrCurve, LrSearch, find_learning_rate};
@@ -9,8 +10,8 @@ use super::setup::Plan;
 use crate::error::Outcome;
 use crate::evaluation::{Metrics, evaluate, final_role, part};
 use crate::output::Output;
-use crate::report::{DataSizes, Race};
-use crate::text::{number, thousands};
+use crate::report::{DataSizes, Race, WrongLabels};
+use crate::text::{number, percent, thousands};
 
 /// Epochs of a race, unless they are few steps.
 const RACE_EPOCHS: usize = 10;
@@ -132,6 +133,31 @@ pub fn data_sizes(plan: &Plan, interrupt: &Interrupt, out: &Output) -> Outcome<O
     };
     Ok(Some(DataSizes {
         score: format!("{} {what}", role.name()),
+        points,
+    }))
+}
+
+/// Trains from scratch with growing shares of wrong labels, and scores on the final role, whose labels are right (row S21).
+pub fn wrong_labels(
+    plan: &Plan,
+    shares: &[f64],
+    interrupt: &Interrupt,
+    out: &Output,
+) -> Outcome<Option<WrongLabels>> {
+    let mut points = Vec::new();
+    for &share in shares {
+        let poisoned = plan.with_wrong_labels(share)?;
+        out.note(format!("wrong labels: {}", percent(share)));
+        let samples = &poisoned.dataset.splits.train;
+        let (mut trainer, run) = poisoned.start(poisoned.network()?, &plan.file.settings, samples)?;
+        let outcome = fit(&mut trainer, &run, None, &mut Listening(interrupt))?;
+        if outcome.ending == Ending::Interrupted {
+            return Ok(None);
+        }
+        points.push((share, score(plan, trainer)?));
+    }
+    Ok(Some(WrongLabels {
+        score: format!("{} accuracy", final_role(&plan.dataset).name()),
         points,
     }))
 }

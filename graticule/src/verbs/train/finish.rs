@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use graph::Binding;
 use nn::model::summary;
 use serde::Serialize;
-use train::{Ending, LayerHealth, Network};
+use train::{Adversarial, Ending, LayerHealth, Network};
 
 use super::{Done, Session, compare, extras};
+use crate::attacking::accuracy_under;
 use crate::compute::choice;
 use crate::error::{Context, Outcome};
 use crate::evaluation::{Evaluation, Metrics, evaluate, final_role, part};
 use crate::report::{
-    Extras, RunResults, Starts, first_filters, measure_boundary, measure_saliency, run_report,
+    Extras, RunResults, Starts, WrongLabels, first_filters, measure_boundary, measure_saliency, run_report,
 };
 use crate::run_file::EngineChoice;
-use crate::text::{columns, duration};
+use crate::text::{columns, duration, percent};
 
 /// What `--json` prints.
 #[derive(Debug, Serialize)]
@@ -33,9 +34,25 @@ struct Told<'a> {
     /// The starts of a pretrained network side by side.
     #[serde(skip_serializing_if = "Option::is_none")]
     starts: Option<Starts>,
+    /// After adversarial training: the share of right answers under the attack that it defends against.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    accuracy_under_attack: Option<f64>,
+    /// Share of wrong training labels and the score on right ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    wrong_labels: Option<Vec<(f64, f64)>>,
     learning_rate: f64,
     /// Threads, instruction set, precision asked for and used.
     engine: EngineChoice,
+    report: Option<PathBuf>,
+}
+
+/// What was found out beside the metrics.
+#[derive(Default)]
+struct Measured {
+    /// Size of the attack that a defended network was measured with, and its accuracy then.
+    withstood: Option<(f32, f64)>,
+    starts: Option<Starts>,
+    wrong_labels: Option<WrongLabels>,
     report: Option<PathBuf>,
 }
 
@@ -65,17 +82,30 @@ pub fn finish(session: &Session, done: Done) -> Outcome {
         true => compare::starts(session, &outcome, &evaluation)?,
         false => None,
     };
-    let report = match session.report {
-        true => Some(write_report(
+    let (_, tested) = part(&plan.dataset, role);
+    let withstood = match plan.file.settings.adversarial {
+        Some(Adversarial { epsilon, .. }) => {
+            let accuracy = accuracy_under(&mut network, &plan.dataset, tested, epsilon)?;
+            Some((epsilon, accuracy))
+        }
+        None => None,
+    };
+    let mut measured = Measured {
+        withstood,
+        starts,
+        ..Measured::default()
+    };
+    if session.report {
+        let (report, labels) = write_report(
             session,
             &outcome,
             &evaluation,
             network,
-            (&health, &starts),
-        )?),
-        false => None,
-    };
-    tell(session, &outcome, &evaluation, (report, starts))
+            (&health, &measured.starts),
+        )?;
+        (measured.report, measured.wrong_labels) = (Some(report), labels);
+    }
+    tell(session, &outcome, &evaluation, measured)
 }
 
 fn write_report(
@@ -84,10 +114,12 @@ fn write_report(
     evaluation: &Evaluation,
     mut network: Network,
     (health, starts): (&[LayerHealth], &Option<Starts>),
-) -> Outcome<PathBuf> {
+) -> Outcome<(PathBuf, Option<WrongLabels>)> {
     let plan = session.plan;
     let table = summary(&plan.model, &Binding::batch(1))?;
     let boundary = measure_boundary(&mut network, &plan.dataset)?;
+    let extras = requested(session)?;
+    let wrong_labels = extras.wrong_labels.clone();
     let report = run_report(&RunResults {
         run: session.folder.name(),
         file: &plan.file,
@@ -104,12 +136,12 @@ fn write_report(
         health,
         extras: Extras {
             starts: starts.clone(),
-            ..requested(session)?
+            ..extras
         },
     })?;
     let path = session.folder.report_path();
     report.write(&path)?;
-    Ok(path)
+    Ok((path, wrong_labels))
 }
 
 /// The work on request; what Ctrl-C cuts off is left out, since the run itself is done.
@@ -125,20 +157,20 @@ fn requested(session: &Session) -> Outcome<Extras> {
         true => extras::data_sizes(plan, interrupt, out)?,
         false => None,
     };
+    let wrong_labels = match session.poisons {
+        [] => None,
+        shares => extras::wrong_labels(plan, shares, interrupt, out)?,
+    };
     Ok(Extras {
         rates: session.rates.clone(),
         race,
         sizes,
+        wrong_labels,
         starts: None,
     })
 }
 
-fn tell(
-    session: &Session,
-    outcome: &train::Outcome,
-    evaluation: &Evaluation,
-    (report, starts): (Option<PathBuf>, Option<Starts>),
-) -> Outcome {
+fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, measured: Measured) -> Outcome {
     let out = session.out;
     let (ending, epochs) = (outcome.ending, outcome.history.len());
     let how = match ending {
@@ -157,10 +189,23 @@ fn tell(
         told.iter()
             .map(|(name, value)| format!("{role} {name:<15} {value}")),
     );
+    let Measured {
+        withstood,
+        starts,
+        wrong_labels,
+        report,
+    } = measured;
     if let Some(starts) = &starts {
         let headers: Vec<String> = starts.headers().map(String::from).to_vec();
         lines.extend(columns(&[vec![headers], starts.cells()].concat()));
     }
+    if let Some((size, accuracy)) = withstood {
+        let told = percent(accuracy);
+        lines.push(format!(
+            "{role} accuracy under attack {told} (pgd, each pixel by up to {size})"
+        ));
+    }
+    lines.extend(wrong_labels.iter().flat_map(|labels| columns(&labels.rows())));
     lines.push(format!("model  {}", session.folder.best_path().display()));
     lines.extend(report.as_ref().map(|path| format!("report {}", path.display())));
     for line in &lines {
@@ -178,6 +223,8 @@ fn tell(
         role,
         metrics: &evaluation.metrics,
         starts,
+        accuracy_under_attack: withstood.map(|(_, accuracy)| accuracy),
+        wrong_labels: wrong_labels.map(|labels| labels.points),
         learning_rate: session.plan.file.settings.learning_rate,
         engine: choice(&session.plan.engine),
         report,

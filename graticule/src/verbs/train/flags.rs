@@ -49,6 +49,12 @@ pub struct Choices {
     /// brightness:0.2,contrast:0.2,saturation:0.2,noise:0.1,cutout:0.25,mixup:0.2
     #[arg(long, value_name = "LIST", value_parser = augmentation)]
     pub augment: Option<Augmentation>,
+    /// Defend against changes of each pixel by up to this much (black 0, white 1): every step learns from attacked pictures
+    #[arg(long, value_name = "EPS", value_parser = change)]
+    pub adversarial: Option<f64>,
+    /// Steps of the attacks that are trained against; each costs about as much as a training step [default: 7]
+    #[arg(long, value_name = "N", requires = "adversarial", value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub adversarial_steps: Option<u32>,
     /// Stop after so many epochs without a better validation score
     #[arg(long, value_name = "EPOCHS", value_parser = clap::value_parser!(u32).range(1..))]
     pub patience: Option<u32>,
@@ -64,8 +70,14 @@ pub struct Choices {
     /// Afterwards train on growing shares of the training samples and draw the score
     #[arg(long)]
     pub data_sizes: bool,
+    /// Make the labels of this share of the training samples wrong first
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    pub poison: Option<f64>,
+    /// Afterwards train with these shares of wrong labels, and print and draw what each costs
+    #[arg(long, value_name = "SHARES", value_delimiter = ',', num_args = 0..=1, default_missing_value = "0,0.1,0.2,0.4,0.6", value_parser = share, conflicts_with = "poison")]
+    pub poisons: Vec<f64>,
     /// Write no report
-    #[arg(long, conflicts_with_all = ["race", "data_sizes"])]
+    #[arg(long, conflicts_with_all = ["race", "data_sizes", "poisons"])]
     pub no_report: bool,
     /// Name of the run [default: that of the data]
     #[arg(long, value_name = "NAME")]
@@ -173,6 +185,15 @@ fn not_negative(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(value) if value >= 0.0 && value.is_finite() => Ok(value),
         _ => Err("expected a number from 0 on".into()),
+    }
+}
+
+fn change(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value <= 1.0 => Ok(value),
+        _ => Err(
+            "expected a number above 0, up to 1 (black is 0, white 1; 0.03 is 8 of 255 grey levels)".into(),
+        ),
     }
 }
 

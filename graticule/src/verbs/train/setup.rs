@@ -7,7 +7,7 @@ use engine::Engine;
 use nn::model::text;
 use nn::{Loss, Model, Penalty};
 use train::transfer::Features;
-use train::{Network, Run, Settings, Trainer, training_loader_options};
+use train::{Adversarial, Network, Run, Settings, Trainer, training_loader_options};
 
 use super::Args;
 use super::defaults::{self, Defaults};
@@ -17,6 +17,9 @@ use crate::compute::choice;
 use crate::error::{Context, Failure, Outcome};
 use crate::run_file::{RunFile, Samples};
 use crate::source::{SourceArgs, lasting_name};
+
+/// Steps of the attacks in adversarial training.
+const ADVERSARIAL_STEPS: usize = 7;
 
 /// A run, worked out and checked, before anything is written.
 pub struct Plan {
@@ -41,10 +44,19 @@ impl Plan {
     pub fn new(args: &Args, source: &str, engine: Engine) -> Outcome<Self> {
         let Some(pretrained) = Pretrained::open(&args.transfer, &args.choices)? else {
             let (dataset, preprocess) = open(&args.reading, source)?;
+            let dataset = poisoned(dataset, args.choices.poison, args.reading.seed())?;
             return Self::of(args, source, dataset, preprocess, engine);
         };
+        if !args.choices.poisons.is_empty() {
+            return Err(
+                Failure::usage("wrong labels are compared on networks that begin from scratch")
+                    .at("--poisons")
+                    .help("leave the pretrained network out, or take --poison with one share"),
+            );
+        }
         let reading = pretrained.reading(&args.reading);
         let (dataset, mut preprocess) = open(&reading, source)?;
+        let dataset = poisoned(dataset, args.choices.poison, args.reading.seed())?;
         pretrained.prepare(&dataset, &mut preprocess)?;
         Self::with(
             args,
@@ -89,6 +101,7 @@ impl Plan {
                 .clone()
                 .or(choices.model.clone())
                 .unwrap_or(defaults.model.into()),
+            poison: choices.poison,
             reading: SourceArgs {
                 seed: Some(seed),
                 ..reading
@@ -127,7 +140,7 @@ impl Plan {
 
     /// The plan of a run that goes on.
     pub fn again(file: RunFile, network: &Network) -> Outcome<Self> {
-        let dataset = file.reading.open(&file.source)?;
+        let dataset = poisoned(file.reading.open(&file.source)?, file.poison, file.reading.seed())?;
         let found = Samples::of(&dataset);
         if found != file.samples {
             let count = |s: Samples| {
@@ -151,6 +164,19 @@ impl Plan {
             model,
             file,
             engine: network.engine().clone(),
+            pretrained: None,
+            features: None,
+        })
+    }
+
+    /// The same run on labels of which a share is wrong.
+    pub fn with_wrong_labels(&self, share: f64) -> Outcome<Self> {
+        Ok(Self {
+            dataset: poisoned(self.dataset.clone(), Some(share), self.file.settings.seed)?,
+            preprocess: self.preprocess.clone(),
+            model: self.model.clone(),
+            file: self.file.clone(),
+            engine: self.engine.clone(),
             pretrained: None,
             features: None,
         })
@@ -242,6 +268,14 @@ impl Plan {
     }
 }
 
+/// The data with some wrong labels, if any are wanted.
+fn poisoned(dataset: Dataset, share: Option<f64>, seed: u64) -> Outcome<Dataset> {
+    match share {
+        Some(share) => Ok(data::poison::poison(&dataset, share, seed).at("--poison")?),
+        None => Ok(dataset),
+    }
+}
+
 /// Opens a source, reads what training would read late, and fits the preprocessing on the training samples.
 pub fn open(reading: &SourceArgs, source: &str) -> Outcome<(Dataset, Preprocess)> {
     let dataset = reading.open(source)?;
@@ -274,6 +308,10 @@ fn settings(choices: &Choices, defaults: &Defaults, seed: u64) -> Outcome<Settin
     settings.clipping = choices.clip;
     settings.patience = choices.patience.map(|epochs| epochs as usize);
     settings.overfit_one_batch = choices.overfit_one_batch;
+    settings.adversarial = choices.adversarial.map(|epsilon| Adversarial {
+        epsilon: epsilon as f32,
+        steps: given(choices.adversarial_steps, ADVERSARIAL_STEPS),
+    });
     if let Some(share) = choices.label_smoothing {
         let Loss::CrossEntropy(details) = &mut settings.loss else {
             return Err(Failure::usage("only cross-entropy has label smoothing").at("--label-smoothing"));
