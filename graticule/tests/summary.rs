@@ -137,3 +137,40 @@ fn mistakes_are_told_with_what_is_known() {
     std::fs::create_dir(desk.file("empty")).unwrap();
     assert!(told(&["summary", "empty"]).contains("neither best.safetensors nor last.safetensors"));
 }
+
+/// Written, edited and trained, as a person would do it.
+#[test]
+fn a_named_network_is_written_as_toml_edited_and_trained() {
+    let desk = Desk::new();
+    let write = ["summary", "lenet5", "--to-toml", "my.toml"];
+    desk.run(&write).done();
+    let text = std::fs::read_to_string(desk.file("my.toml")).unwrap();
+    assert!(text.contains("filters = 6\n"), "{text}");
+    let before = desk.run(&["summary", "my.toml", "--json"]).json()["trainable"].clone();
+    assert_eq!(before, 61_706);
+    let told = desk.run(&write).failed(1).to_string();
+    assert!(told.contains("my.toml: exists already"), "{told}");
+    let edited = text
+        .replacen("input = [28, 28, 1]", "input = [8, 8, 1]", 1)
+        .replacen("filters = 6\n", "filters = 9\n", 1)
+        .replacen("filters = 16\nkernel = 5", "filters = 16\nkernel = 3", 1);
+    std::fs::write(desk.file("my.toml"), edited).unwrap();
+    let after = desk.run(&["summary", "my.toml", "--json"]).json()["trainable"].clone();
+    let convolutions = (25 * 9 + 9) + (9 * 9 * 16 + 16);
+    let dense = (16 * 120 + 120) + (120 * 84 + 84) + (84 * 10 + 10);
+    assert_eq!(after, convolutions + dense);
+    let run = desk.run(&[
+        "train",
+        "digits",
+        "--model",
+        "my.toml",
+        "--epochs",
+        "1",
+        "--no-report",
+    ]);
+    assert_eq!(run.code, 0, "{run:?}");
+    let kept = desk.run(&["summary", "runs/digits-1", "--to-toml", "again.toml"]);
+    assert!(kept.stderr.contains("not its numbers"), "{kept:?}");
+    let again = std::fs::read_to_string(desk.file("again.toml")).unwrap();
+    assert!(again.contains("filters = 9\n"), "{again}");
+}

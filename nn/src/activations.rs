@@ -1,5 +1,6 @@
 //! Activations (curriculum rows A1–A7, A9): what stands behind a layer's linear part.
 
+use std::fmt;
 use std::str::FromStr;
 
 use graph::ops::{Softmax, UnaryKind};
@@ -62,7 +63,7 @@ impl Activation {
     pub fn on(self, x: &Symbol) -> Result<Symbol, GraphError> {
         let kind = match self {
             Self::Linear => return Ok(x.clone()),
-            Self::PRelu => return learned_slope(x),
+            Self::PRelu => return learned_slope(x, None),
             Self::ScaledTanh => return x.unary(UnaryKind::Tanh)?.affine(0.5, 0.5),
             Self::Softmax => return Symbol::apply(Softmax {}, &[x]),
             Self::Relu => UnaryKind::Relu,
@@ -88,11 +89,33 @@ impl Activation {
     }
 }
 
-fn learned_slope(x: &Symbol) -> Result<Symbol, GraphError> {
-    let _scope = Scope::enter("prelu", None);
+pub(crate) fn learned_slope(x: &Symbol, name: Option<&str>) -> Result<Symbol, GraphError> {
+    let _scope = Scope::enter("prelu", name);
     let slope = Symbol::parameter("weight", [x.shape().last_axis()], Init::Constant(0.25));
     let positive = x.unary(UnaryKind::Relu)?;
     positive.add(&x.sub(&positive)?.mul(&slope)?)
+}
+
+/// As [`FromStr`] reads it.
+impl fmt::Display for Activation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let name = match self {
+            Self::LeakyRelu(slope) => return write!(f, "leaky_relu:{slope:?}"),
+            Self::Elu(alpha) => return write!(f, "elu:{alpha:?}"),
+            Self::Linear => "linear",
+            Self::Relu => "relu",
+            Self::PRelu => "prelu",
+            Self::Relu6 => "relu6",
+            Self::Sigmoid => "sigmoid",
+            Self::Tanh => "tanh",
+            Self::ScaledTanh => "scaled_tanh",
+            Self::Softmax => "softmax",
+            Self::Gelu => "gelu",
+            Self::Silu => "silu",
+            Self::Softplus => "softplus",
+        };
+        f.write_str(name)
+    }
 }
 
 impl FromStr for Activation {

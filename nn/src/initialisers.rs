@@ -1,5 +1,8 @@
 //! How parameters are filled before training (curriculum row O11): random weights, zero biases.
 
+use std::fmt;
+use std::str::FromStr;
+
 use graph::Init;
 use rand::{RngExt, SeedableRng};
 use rand_chacha::ChaCha8Rng;
@@ -7,6 +10,7 @@ use rand_distr::StandardNormal;
 use serde::{Deserialize, Serialize};
 
 use crate::Activation;
+use crate::text::{ParseError, Parts, name_of};
 
 /// The shape of the distribution that weights are drawn from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -78,6 +82,65 @@ impl Initialiser {
             Self::Glorot(distribution) => with_variance(distribution, 2.0 / (fan_in + fan_out)),
             Self::He(distribution) => with_variance(distribution, 2.0 / fan_in),
             Self::FanIn => Init::Uniform(fan_in.recip().sqrt()),
+        }
+    }
+}
+
+/// The rule that gives this filling whatever the fans.
+impl From<Init> for Initialiser {
+    fn from(init: Init) -> Self {
+        match init {
+            Init::Constant(value) => Self::Constant(value),
+            Init::Normal(deviation) => Self::Normal(deviation),
+            Init::Uniform(limit) => Self::Uniform(limit),
+        }
+    }
+}
+
+/// How rules are written.
+const FORMS: &str = "zeros, constant:0.1, normal:0.02, uniform:0.05, glorot_uniform, glorot_normal, he_normal, he_uniform, fan_in";
+
+impl FromStr for Initialiser {
+    type Err = ParseError;
+
+    fn from_str(text: &str) -> Result<Self, ParseError> {
+        let mut parts = Parts::new(text, FORMS);
+        let mut number = || parts.number_that(None, f32::is_finite, "a finite number");
+        let rule = match name_of(text).as_str() {
+            "zeros" => Self::Zeros,
+            "constant" => Self::Constant(number()?),
+            "normal" => Self::Normal(number()?),
+            "uniform" => Self::Uniform(number()?),
+            "glorotuniform" | "xavieruniform" => Self::Glorot(Distribution::Uniform),
+            "glorotnormal" | "xaviernormal" => Self::Glorot(Distribution::Normal),
+            "henormal" | "kaimingnormal" => Self::He(Distribution::Normal),
+            "heuniform" | "kaiminguniform" => Self::He(Distribution::Uniform),
+            "fanin" => Self::FanIn,
+            _ => {
+                return Err(ParseError::Unknown {
+                    what: "a rule for first weights",
+                    found: text.into(),
+                    expected: FORMS,
+                });
+            }
+        };
+        parts.end().map(|()| rule)
+    }
+}
+
+/// As [`FromStr`] reads it.
+impl fmt::Display for Initialiser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Zeros => write!(f, "zeros"),
+            Self::Constant(value) => write!(f, "constant:{value:?}"),
+            Self::Normal(deviation) => write!(f, "normal:{deviation:?}"),
+            Self::Uniform(limit) => write!(f, "uniform:{limit:?}"),
+            Self::Glorot(Distribution::Uniform) => write!(f, "glorot_uniform"),
+            Self::Glorot(Distribution::Normal) => write!(f, "glorot_normal"),
+            Self::He(Distribution::Uniform) => write!(f, "he_uniform"),
+            Self::He(Distribution::Normal) => write!(f, "he_normal"),
+            Self::FanIn => write!(f, "fan_in"),
         }
     }
 }

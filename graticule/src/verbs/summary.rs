@@ -1,6 +1,7 @@
 //! `graticule summary`: the layer table of a network (rows M10, X20), or several networks compared (row X21).
 
 mod compare;
+mod to_toml;
 
 use std::path::{Path, PathBuf};
 
@@ -24,6 +25,7 @@ Examples:
   graticule summary --layers \"conv 6 5 same tanh, avgpool 2, flatten, dense classes\" --classes 10
   graticule summary alexnet
   graticule summary --compare alexnet vgg16 googlenet resnet152
+  graticule summary resnet18 --input 64x64x3 --classes 10 --to-toml my.toml
   graticule summary my.toml
   graticule summary runs/digits-1 --json";
 
@@ -49,6 +51,9 @@ pub struct Args {
     /// Samples in a batch
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=65_536))]
     batch: u32,
+    /// Also write the network as TOML, to be edited and given to `train --model`
+    #[arg(long, value_name = "FILE", conflicts_with = "compare")]
+    to_toml: Option<PathBuf>,
 }
 
 /// The axes of one sample.
@@ -64,9 +69,15 @@ pub fn run(args: Args, out: &Output) -> Outcome {
     if !args.compare.is_empty() {
         return compare::run(&args, out);
     }
+    if let Some(path) = &args.to_toml {
+        to_toml::check_target(path)?;
+    }
     let (model, binding) = args.resolve()?;
     args.tell_assumed(&model, out);
     let table = summary(&model, &binding).at(model.name())?;
+    if let Some(path) = &args.to_toml {
+        to_toml::write(&model, args.stored()?, path, out)?;
+    }
     out.line(table.to_string())?;
     out.object(&table)
 }
@@ -96,6 +107,12 @@ impl Args {
             return Ok((model, Binding::batch(self.batch as usize)));
         }
         self.named(self.model.as_deref().unwrap_or_default())
+    }
+
+    /// Whether the network comes from a file with numbers.
+    fn stored(&self) -> Outcome<bool> {
+        let path = self.model.as_deref().map_or(Ok(None), file_of)?;
+        Ok(path.is_some_and(|path| path.extension().is_none_or(|e| e != "toml")))
     }
 
     fn shape(&self) -> Option<&[usize]> {
@@ -132,6 +149,10 @@ impl Args {
         if self.classes.is_some() {
             let cause = format!("the outputs of {} are fixed; leave --classes out", path.display());
             return Err(Failure::usage(cause));
+        }
+        if self.to_toml.is_some() && self.input.is_some() {
+            let cause = "--to-toml writes the network for the input that its file was made for";
+            return Err(Failure::usage(cause).help("leave --input out, and change `input` in the text"));
         }
         if let (Some(shape), Some(input)) = (&self.input, model.input().as_input()) {
             binding = binding.sample_shape(&input.name, shape.0.clone());

@@ -238,7 +238,7 @@ fn build_node(
 
 /// The whole numbers of an op (axes, kernel sizes, strides …) multiply to at most [`MAX_ELEMENTS`], so
 /// that no shape rule can overflow on them.
-fn bounded(op: &Op, place: impl Fn() -> String) -> Result<(), ArchitectureError> {
+pub(crate) fn bounded(op: &Op, place: impl Fn() -> String) -> Result<(), ArchitectureError> {
     let data = serde_json::to_value(op).unwrap_or_default();
     let mut product: u64 = 1;
     let mut open = vec![&data];

@@ -49,25 +49,55 @@
 //! assert_eq!(model.output().shape()[..], [1, 3]);
 //! # Ok::<(), graticule_nn::model::text::TextError>(())
 //! ```
+//!
+//! Two further tables say what no layer type does: `type = "op"` is one operation of the graph with
+//! its attributes, `type = "parameter"` numbers that such an operation reads. A parameter's name is
+//! its layer's path and its role; `layer`, in an `op`, says which layer the operation belongs to.
+//!
+//! ```
+//! let text = r#"
+//! input = [4]
+//!
+//! [[layer]]
+//! type = "parameter"
+//! name = "gate.factor"
+//! shape = [4]
+//! init = "constant:1"
+//!
+//! [[layer]]
+//! type = "op"
+//! layer = "gate"
+//! from = ["input", "gate.factor"]
+//! op = { op = "binary", kind = "multiply" }
+//! "#;
+//! let model = graticule_nn::model::text::from_toml(text, None, None)?;
+//! assert_eq!(model.parameters()[0].name, "gate.factor");
+//! # Ok::<(), graticule_nn::model::text::TextError>(())
+//! ```
+//!
+//! With them any model of one input and one output can be written as TOML ([`to_toml`]), edited and read.
 
 mod build;
 mod error;
 mod fields;
 mod layers;
 mod line;
+mod plain;
 mod tables;
+mod write;
 
 pub use error::TextError;
 pub use layers::{LAYERS, LayerType, describe};
+pub use write::to_toml;
 
 use error::Source;
 
 use super::Model;
 
 /// Longest text that is read, in bytes.
-pub const MAX_TEXT: usize = 1 << 20;
+pub const MAX_TEXT: usize = 4 << 20;
 /// Most layers that a text may have.
-pub const MAX_LAYERS: usize = 5_000;
+pub const MAX_LAYERS: usize = super::architecture::MAX_NODES;
 
 /// The network of a line such as `conv 6 5 same tanh, avgpool 2, flatten, dense 10`.
 ///

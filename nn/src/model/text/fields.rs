@@ -5,9 +5,9 @@ use std::ops::Range;
 
 use super::error::{Source, TextError};
 use super::layers::LayerType;
-use crate::Activation;
 use crate::layers::Padding;
 use crate::model::suggest::did_you_mean;
+use crate::{Activation, Initialiser};
 
 /// A layer as it was written, before its type is known.
 #[derive(Debug, Clone)]
@@ -37,16 +37,19 @@ pub(super) enum Raw {
     Switch(bool),
     Numbers(Vec<f64>),
     Words(Vec<String>),
+    /// A table in braces.
+    Table(serde_json::Value),
 }
 
 impl Raw {
-    fn shown(&self) -> String {
+    pub(super) fn shown(&self) -> String {
         match self {
             Self::Number(n) => format!("{n}"),
             Self::Word(w) => w.clone(),
             Self::Switch(s) => s.to_string(),
             Self::Numbers(n) => format!("{n:?}"),
             Self::Words(w) => format!("{w:?}"),
+            Self::Table(t) => t.to_string(),
         }
     }
 }
@@ -66,6 +69,8 @@ pub enum FieldKind {
     Padding,
     /// The name of an activation.
     Activation,
+    /// The rule by which the weights are first filled.
+    Init,
     /// True or false. In a line, the word that changes it from its default.
     Switch(&'static str),
 }
@@ -85,6 +90,9 @@ impl FieldKind {
             }
             Self::Activation => {
                 "an activation: relu, leaky_relu:0.01, elu:1, prelu, relu6, sigmoid, tanh, scaled_tanh, softmax, gelu, silu, softplus, linear"
+            }
+            Self::Init => {
+                "a rule for the first weights: zeros, constant:0.1, normal:0.02, uniform:0.05, glorot_uniform, glorot_normal, he_normal, he_uniform, fan_in"
             }
             Self::Switch(_) => "true or false",
         }
@@ -114,6 +122,7 @@ enum Value {
     Number(f64),
     Padding(Padding),
     Activation(Activation),
+    Init(Initialiser),
     Switch(bool),
 }
 
@@ -168,6 +177,14 @@ impl Arguments {
         match self.values.get("activation") {
             Some(Value::Activation(a)) => *a,
             _ => Activation::Linear,
+        }
+    }
+
+    /// The rule for the first weights, unless it is the layer's own.
+    pub(super) fn init(&self) -> Option<Initialiser> {
+        match self.values.get("init") {
+            Some(Value::Init(init)) => Some(*init),
+            _ => None,
         }
     }
 
@@ -339,15 +356,27 @@ impl Arguments {
     }
 }
 
-fn check_name(source: Source, name: &str, place: &Range<usize>) -> Result<(), TextError> {
-    let fits = |c: char| c.is_alphanumeric() || matches!(c, '_' | '-' | '.' | '/');
-    if name.is_empty() || name.len() > 200 || !name.chars().all(fits) || name == "input" {
-        let message = format!(
-            "`{name}` cannot name a layer: use letters, digits, `_`, `-`, `.` and `/`, and not `input`"
-        );
-        return Err(source.error(place.clone(), message));
+pub(super) fn check_name(source: Source, name: &str, place: &Range<usize>) -> Result<(), TextError> {
+    if can_name(name) {
+        return Ok(());
     }
-    Ok(())
+    let message = format!(
+        "`{name}` cannot name a layer: use letters, digits, `_`, `-`, `.` and `/`, at most {LONGEST_NAME} bytes, and not `input`"
+    );
+    Err(source.error(place.clone(), message))
+}
+
+/// Longest name of a layer, in bytes: names of other programs spell out the whole path.
+const LONGEST_NAME: usize = 400;
+
+/// Whether a layer may have this name. Names of imported networks may hold `:`, brackets and blanks.
+pub(super) fn can_name(name: &str) -> bool {
+    let fits = |c: char| !c.is_control() && !matches!(c, '+' | ',' | '=');
+    !name.is_empty()
+        && name.len() <= LONGEST_NAME
+        && name.trim() == name
+        && name.chars().all(fits)
+        && name != "input"
 }
 
 fn is_placeholder(word: &str) -> bool {
@@ -363,7 +392,7 @@ fn padding_word(word: &str) -> Option<Padding> {
     }
 }
 
-fn whole(number: f64, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
+pub(super) fn whole(number: f64, range: std::ops::RangeInclusive<usize>) -> Option<usize> {
     let n = number as usize;
     (n as f64 == number && range.contains(&n)).then_some(n)
 }
@@ -385,6 +414,7 @@ fn convert(kind: FieldKind, raw: &Raw) -> Option<Value> {
             Value::Padding(<[usize; 4]>::try_from(sides?).ok()?.into())
         }
         (FieldKind::Activation, Raw::Word(word)) => Value::Activation(word.parse().ok()?),
+        (FieldKind::Init, Raw::Word(word)) => Value::Init(word.parse().ok()?),
         (FieldKind::Switch(_), Raw::Switch(on)) => Value::Switch(*on),
         (FieldKind::Switch(_), Raw::Word(word)) => Value::Switch(word.parse().ok()?),
         _ => return None,

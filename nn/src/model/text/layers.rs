@@ -4,6 +4,7 @@ use graph::{GraphError, Symbol};
 
 use super::fields::{Arguments, Field, FieldKind};
 use crate::Activation;
+use crate::activations::learned_slope;
 use crate::layers as l;
 use FieldKind as K;
 
@@ -47,6 +48,7 @@ const fn may(name: &'static str, kind: FieldKind) -> Field {
 
 const ACTIVATION: Field = may("activation", K::Activation);
 const BIAS: Field = may("bias", K::Switch("nobias"));
+const INIT: Field = may("init", K::Init);
 const FLOOR: Field = may("floor", K::Switch("floor"));
 const PADDING: Field = may("padding", K::Padding);
 const STRIDE: Field = may("stride", K::Extent);
@@ -56,7 +58,7 @@ const FILTERS: Field = needed("filters", K::Count);
 const KERNEL: Field = needed("kernel", K::Extent);
 
 const CONV: &[Field] = &[
-    FILTERS, KERNEL, STRIDE, PADDING, DILATION, GROUPS, ACTIVATION, BIAS, FLOOR,
+    FILTERS, KERNEL, STRIDE, PADDING, DILATION, GROUPS, ACTIVATION, BIAS, FLOOR, INIT,
 ];
 const CONV1D: &[Field] = &[
     FILTERS,
@@ -68,6 +70,7 @@ const CONV1D: &[Field] = &[
     ACTIVATION,
     BIAS,
     FLOOR,
+    INIT,
 ];
 const DEPTHWISE: &[Field] = &[
     KERNEL,
@@ -78,8 +81,22 @@ const DEPTHWISE: &[Field] = &[
     ACTIVATION,
     BIAS,
     FLOOR,
+    INIT,
 ];
 const POOL: &[Field] = &[may("size", K::Extent), STRIDE, PADDING, FLOOR];
+const AVERAGE: &[Field] = &[
+    may("size", K::Extent),
+    STRIDE,
+    PADDING,
+    FLOOR,
+    may("count_padding", K::Switch("count_padding")),
+];
+const RESPONSE: &[Field] = &[
+    may("size", K::Whole),
+    may("alpha", K::Number),
+    may("beta", K::Number),
+    may("k", K::Number),
+];
 
 const RECURRENT: &[Field] = &[
     needed("units", K::Count),
@@ -117,18 +134,19 @@ macro_rules! with_options {
         if let Some(padding) = $a.padding() { $layer = $layer.padding(padding); }
     };
     (@ groups $layer:ident $a:expr) => { $layer = $layer.groups($a.count("groups")); };
+    (@ init $layer:ident $a:expr) => { if let Some(init) = $a.init() { $layer = $layer.init(init); } };
     (@ bias $layer:ident $a:expr) => { if !$a.switch("bias", true) { $layer = $layer.no_bias(); } };
     (@ floor $layer:ident $a:expr) => { if $a.switch("floor", false) { $layer = $layer.round_down(); } };
 }
 
 /// Gives a pooling layer the options that stand in the text.
 macro_rules! pooled {
-    ($layer:ident, $a:expr, $x:expr) => {{
+    ($layer:ident, $a:expr) => {{
         let mut layer = l::$layer::new($a.extent("size").unwrap_or([2, 2]));
         with_options!(@ stride layer $a);
         with_options!(@ padding layer $a);
         with_options!(@ floor layer $a);
-        name(layer, $a, l::$layer::name).on($x[0])
+        name(layer, $a, l::$layer::name)
     }};
 }
 
@@ -167,17 +185,20 @@ layer_types! {
     "conv" ["conv2d"] One CONV, "convolution", |a, x| conv(a).on(x[0]);
     "conv1d" One CONV1D, "convolution along one axis", |a, x| conv1d(a).on(x[0]);
     "depthwise" ["depthwiseconv"] One DEPTHWISE, "convolution of each channel by itself", |a, x| depthwise(a).on(x[0]);
-    "convtranspose" ["deconv"] One &[FILTERS, KERNEL, STRIDE, may("padding", K::Padding), may("output_padding", K::Whole), ACTIVATION, BIAS],
+    "convtranspose" ["deconv"] One &[FILTERS, KERNEL, STRIDE, may("padding", K::Padding), may("output_padding", K::Whole), ACTIVATION, BIAS, INIT],
         "transposed convolution", |a, x| transposed(a).on(x[0]);
-    "local" ["locallyconnected"] One &[FILTERS, KERNEL, STRIDE, PADDING, ACTIVATION, BIAS, FLOOR],
+    "local" ["locallyconnected"] One &[FILTERS, KERNEL, STRIDE, PADDING, ACTIVATION, BIAS, FLOOR, INIT],
         "convolution whose weights differ from place to place", |a, x| local(a).on(x[0]);
-    "dense" ["fc"] One &[needed("units", K::Count), ACTIVATION, BIAS], "fully connected layer", dense;
+    "dense" ["fc"] One &[needed("units", K::Count), ACTIVATION, BIAS, INIT, may("each", K::Switch("each"))], "fully connected layer", dense;
     "maxout" One &[needed("units", K::Count), may("pieces", K::Count)], "largest of several linear units",
         |a, x| name(l::Maxout::new(a.count("units"), a.count_or("pieces", 2)), a, l::Maxout::name).on(x[0]);
-    "maxpool" One POOL, "largest value of each window", |a, x| pooled!(MaxPool2d, a, x);
-    "minpool" One POOL, "smallest value of each window", |a, x| pooled!(MinPool2d, a, x);
-    "avgpool" ["averagepool"] One POOL, "mean of each window", |a, x| pooled!(AvgPool2d, a, x);
-    "l2pool" One POOL, "root of the sum of squares of each window", |a, x| pooled!(L2Pool2d, a, x);
+    "maxpool" One POOL, "largest value of each window", |a, x| pooled!(MaxPool2d, a).on(x[0]);
+    "minpool" One POOL, "smallest value of each window", |a, x| pooled!(MinPool2d, a).on(x[0]);
+    "avgpool" ["averagepool"] One AVERAGE, "mean of each window", |a, x| match a.switch("count_padding", false) {
+        true => pooled!(AvgPool2d, a).count_padding().on(x[0]),
+        false => pooled!(AvgPool2d, a).on(x[0]),
+    };
+    "l2pool" One POOL, "root of the sum of squares of each window", |a, x| pooled!(L2Pool2d, a).on(x[0]);
     "adaptiveavgpool" One &[may("size", K::Extent)], "mean of each part of a grid",
         |a, x| l::AdaptiveAvgPool2d::new(a.extent("size").unwrap_or([1, 1])).on(x[0]);
     "globalavgpool" ["gap"] One &[], "mean of each channel", |_, x| match x[0].shape().rank() {
@@ -191,8 +212,8 @@ layer_types! {
     "dropout" One &[may("rate", K::Number)], "random zeros while training",
         |a, x| l::Dropout::new(a.number("rate").unwrap_or(0.5) as f32).on(x[0]);
     "batchnorm" ["bn"] One &[may("momentum", K::Number), may("epsilon", K::Number)], "batch normalisation", batch_norm;
-    "layernorm" ["ln"] One &[], "layer normalisation", |a, x| name(l::LayerNorm::new(), a, l::LayerNorm::name).on(x[0]);
-    "lrn" ["localresponsenorm"] One &[may("size", K::Whole)], "local response normalisation", |a, x| l::LocalResponseNorm::new(a.count_or("size", 5)).on(x[0]);
+    "layernorm" ["ln"] One &[may("epsilon", K::Number)], "layer normalisation", layer_norm;
+    "lrn" ["localresponsenorm"] One RESPONSE, "local response normalisation", response_norm;
     "attention" ["multiheadattention"] One &[may("heads", K::Whole)], "multi-head self-attention",
         |a, x| name(l::MultiHeadAttention::new(a.count_or("heads", 1)), a, l::MultiHeadAttention::name).on(x[0]);
     "positions" One &[may("learned", K::Switch("learned"))], "the place of each step, added", positions;
@@ -210,7 +231,7 @@ layer_types! {
         |a, x| active(Activation::LeakyRelu(a.number("slope").unwrap_or(0.01) as f32), x);
     "elu" One &[may("alpha", K::Number)], "x, or alpha·(eˣ − 1) below 0",
         |a, x| active(Activation::Elu(a.number("alpha").unwrap_or(1.0) as f32), x);
-    "prelu" One &[], "x, or a learned slope times x below 0", |_, x| active(Activation::PRelu, x);
+    "prelu" One &[], "x, or a learned slope times x below 0", |a, x| learned_slope(x[0], a.name.as_deref());
     "relu6" One &[], "min(max(0, x), 6)", |_, x| active(Activation::Relu6, x);
     "sigmoid" One &[], "1/(1 + e⁻ˣ)", |_, x| active(Activation::Sigmoid, x);
     "tanh" One &[], "tanh x", |_, x| active(Activation::Tanh, x);
@@ -231,6 +252,7 @@ impl LayerType {
                 (_, true) => format!(" {}", field.name.to_uppercase()),
                 (K::Padding, _) => " [valid|same|full|padding=N]".to_string(),
                 (K::Activation, _) => " [ACTIVATION]".to_string(),
+                (K::Init, _) => " [init=RULE]".to_string(),
                 (_, false) => format!(" [{}=N]", field.name),
             };
         }
@@ -297,40 +319,45 @@ fn kernel(a: &Arguments) -> [usize; 2] {
 
 fn conv(a: &Arguments) -> l::Conv2d {
     let layer = l::Conv2d::new(a.count("filters"), kernel(a));
-    with_options!(layer, a, [stride, padding, dilation, groups, bias, floor])
+    with_options!(layer, a, [stride, padding, dilation, groups, bias, floor, init])
 }
 
 fn depthwise(a: &Arguments) -> l::DepthwiseConv2d {
     let layer = l::DepthwiseConv2d::new(kernel(a)).multiplier(a.count("multiplier"));
-    with_options!(layer, a, [stride, padding, dilation, bias, floor])
+    with_options!(layer, a, [stride, padding, dilation, bias, floor, init])
 }
 
 fn transposed(a: &Arguments) -> l::ConvTranspose2d {
     let more = a.count_or("output_padding", 0);
     let layer = l::ConvTranspose2d::new(a.count("filters"), kernel(a)).output_padding(more);
-    with_options!(layer, a, [stride, padding, bias])
+    with_options!(layer, a, [stride, padding, bias, init])
 }
 
 fn local(a: &Arguments) -> l::LocallyConnected2d {
     let layer = l::LocallyConnected2d::new(a.count("filters"), kernel(a));
-    with_options!(layer, a, [stride, padding, bias, floor])
+    with_options!(layer, a, [stride, padding, bias, floor, init])
 }
 
 fn conv1d(a: &Arguments) -> l::Conv1d {
     let layer = l::Conv1d::new(a.count("filters"), a.count("kernel"));
     let layer = layer.stride(a.count("stride")).dilation(a.count("dilation"));
-    with_options!(layer, a, [padding, groups, bias, floor])
+    with_options!(layer, a, [padding, groups, bias, floor, init])
 }
 
 fn dense(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
     let shape = x[0].shape();
-    if shape.rank() != 2 {
+    let each = a.switch("each", false);
+    if shape.rank() != if each { 3 } else { 2 } {
+        if each {
+            let message = format!("`each` reads one row of features per step, found {shape}");
+            return Err(GraphError::shape("dense", message));
+        }
         let message = format!(
             "reads one row of features per sample, found {shape}; put `flatten` or `globalavgpool` before it"
         );
         return Err(GraphError::shape("dense", message));
     }
-    with_options!(l::Dense::new(a.count("units")), a, [bias]).on(x[0])
+    with_options!(l::Dense::new(a.count("units")), a, [bias, init]).on(x[0])
 }
 
 fn batch_norm(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
@@ -340,6 +367,28 @@ fn batch_norm(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
     }
     if let Some(epsilon) = a.number("epsilon") {
         layer = layer.epsilon(epsilon as f32);
+    }
+    layer.on(x[0])
+}
+
+fn layer_norm(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
+    let mut layer = name(l::LayerNorm::new(), a, l::LayerNorm::name);
+    if let Some(epsilon) = a.number("epsilon") {
+        layer = layer.epsilon(epsilon as f32);
+    }
+    layer.on(x[0])
+}
+
+fn response_norm(a: &Arguments, x: &[&Symbol]) -> Result<Symbol, GraphError> {
+    let mut layer = l::LocalResponseNorm::new(a.count_or("size", 5));
+    if let Some(alpha) = a.number("alpha") {
+        layer = layer.alpha(alpha as f32);
+    }
+    if let Some(beta) = a.number("beta") {
+        layer = layer.beta(beta as f32);
+    }
+    if let Some(k) = a.number("k") {
+        layer = layer.k(k as f32);
     }
     layer.on(x[0])
 }

@@ -155,7 +155,38 @@ fn raw(value: &DeValue) -> Option<Raw> {
             let items: Option<Vec<Raw>> = items.iter().map(|i| raw(i.get_ref())).collect();
             return list(items?);
         }
+        DeValue::Table(table) => {
+            let fields = table
+                .iter()
+                .map(|(k, v)| Some((k.get_ref().to_string(), json(v.get_ref())?)));
+            Raw::Table(serde_json::Value::Object(fields.collect::<Option<_>>()?))
+        }
         _ => return None,
+    })
+}
+
+/// What stands within braces, to be read as an operation.
+fn json(value: &DeValue) -> Option<serde_json::Value> {
+    use serde_json::Value;
+    Some(match value {
+        DeValue::String(text) => Value::from(text.as_ref()),
+        DeValue::Integer(i) => {
+            let i = i64::from_str_radix(i.as_str(), i.radix()).ok()?;
+            u64::try_from(i).map_or(Value::from(i), Value::from)
+        }
+        DeValue::Float(f) => Value::Number(serde_json::Number::from_f64(f.as_str().parse().ok()?)?),
+        DeValue::Boolean(b) => Value::from(*b),
+        DeValue::Array(items) => {
+            let items = items.iter().map(|i| json(i.get_ref()));
+            Value::Array(items.collect::<Option<_>>()?)
+        }
+        DeValue::Table(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(k, v)| Some((k.get_ref().to_string(), json(v.get_ref())?)));
+            Value::Object(fields.collect::<Option<_>>()?)
+        }
+        DeValue::Datetime(_) => return None,
     })
 }
 

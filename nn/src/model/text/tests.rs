@@ -276,3 +276,203 @@ proptest! {
         let _ = from_toml(&text, None, Some(3));
     }
 }
+
+/// Everything that a line can say is written as the same layers, and comes back.
+#[test]
+fn lines_come_back_from_toml() {
+    let images = [
+        "conv 6 5x3 stride=2 pad=1 floor relu groups=1, maxpool 3 2 pad=1 floor, flatten, dense 10 nobias",
+        "conv 8 3 same prelu name=a, conv 8 3 same dilation=2 init=he_uniform name=b, add from=a+b relu name=c, concat from=c+b name=d, add from=d+d",
+        "depthwise 3 multiplier=4 same leaky_relu:0.2, convtranspose 4 2 stride=2, upsample 2 bilinear",
+        "local 2 5 stride=23, flatten, maxout 7 3, dropout 0.25, leakyrelu 0.1, prelu, softmax",
+        "minpool 2, l2pool 2, avgpool 3 1 pad=1 count_padding, adaptiveavgpool 5, globalavgpool, scaledtanh",
+        "batchnorm 0.2 0.001, lrn 3 0.002 0.5 2, layernorm, globalmaxpool, gelu, silu, softplus, elu 0.5, relu6, tanh",
+        "adaptiveavgpool 7, adaptiveavgpool 7, conv 4 3x1 pad=0x1x0x2 init=normal:0.03",
+    ];
+    let sequences = [
+        "positions learned, transformer 2 12 gelu prenorm causal, attention heads=3, dense 5 each gelu, globalavgpool",
+        "positions, rnn 4 sequence, gru 4 2 bidirectional sequence, lstm 3 reversed, dense 2",
+        "transformer 3 dropout=0.1, reshape 12x5, conv1d 4 3 same relu",
+    ];
+    let images = images.map(|line| (line.to_string(), vec![28, 28, 1]));
+    let sequences = sequences.map(|line| (line.to_string(), vec![10, 6]));
+    for (line, input) in images.into_iter().chain(sequences) {
+        let model = from_line(&line, &input, None).unwrap_or_else(|e| panic!("{line}: {e}"));
+        let text = to_toml(&model).unwrap();
+        let again = from_toml(&text, None, None).unwrap_or_else(|e| panic!("{line}: {e}\n{text}"));
+        let mut again = again.architecture();
+        let expected = model.architecture();
+        again.name.clone_from(&expected.name);
+        assert_eq!(again.parameters, expected.parameters, "{line}");
+        let ops = |a: &crate::Architecture| {
+            a.nodes
+                .iter()
+                .map(|n| (n.op.clone(), n.reads.clone()))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(ops(&again), ops(&expected), "{line}\n{text}");
+        // `conv1d` is a convolution between two reshapes.
+        let plain = if line.contains("conv1d") { 2 } else { 0 };
+        assert_eq!(text.matches("type = \"op\"").count(), plain, "{line}\n{text}");
+    }
+}
+
+#[test]
+fn defaults_are_left_out() {
+    let model = from_line("conv 6 5 same relu, maxpool 2, flatten, dense 10", IMAGE, None).unwrap();
+    let expected = "name = \"layers\"\ninput = [28, 28, 1]\n
+[[layer]]\ntype = \"conv\"\nname = \"conv2d\"\nfilters = 6\nkernel = 5\npadding = \"same\"\nactivation = \"relu\"\n
+[[layer]]\ntype = \"maxpool\"\nsize = 2\n
+[[layer]]\ntype = \"flatten\"\n
+[[layer]]\ntype = \"dense\"\nname = \"dense\"\nunits = 10\n";
+    assert_eq!(to_toml(&model).unwrap(), expected);
+}
+
+const PLAIN: &str = r#"input = [4, 4, 2]
+
+[[layer]]
+type = "parameter"
+name = "gate.factor"
+shape = [2]
+init = "normal:0.5"
+
+[[layer]]
+type = "op"
+name = "gated"
+layer = "gate"
+from = ["input", "gate.factor"]
+op = { op = "binary", kind = "multiply" }
+
+[[layer]]
+type = "parameter"
+name = "gate.limit"
+shape = [2]
+trainable = false
+
+[[layer]]
+type = "op"
+op = { op = "unary", kind = { leaky_relu = 0.1 } }
+
+[[layer]]
+type = "add"
+from = ["gated", "gate.limit"]
+"#;
+
+#[test]
+fn plain_ops_and_parameters_make_any_graph() {
+    let read = PLAIN.replace(
+        "from = [\"gated\", \"gate.limit\"]",
+        "from = [\"slope\", \"gate.limit\"]",
+    );
+    let read = read.replace(
+        "[[layer]]\ntype = \"op\"\nop =",
+        "[[layer]]\ntype = \"op\"\nname = \"slope\"\nop =",
+    );
+    let model = from_toml(&read, None, None).unwrap();
+    let names: Vec<&str> = model.parameters().iter().map(|p| p.name.as_str()).collect();
+    assert_eq!(names, ["gate.factor", "gate.limit"]);
+    assert_eq!((model.trainable_count(), model.parameter_count()), (2, 4));
+    assert_eq!(model.nodes().len(), 6);
+    let written = to_toml(&model).unwrap();
+    assert!(
+        written.contains("op = { op = \"binary\", kind = \"multiply\" }"),
+        "{written}"
+    );
+    assert!(
+        written.contains("type = \"leakyrelu\"\nname = \"leakyrelu\"\nslope = 0.1\n"),
+        "{written}"
+    );
+    assert_eq!(
+        to_toml(&from_toml(&written, None, None).unwrap()).unwrap(),
+        written
+    );
+}
+
+#[test]
+fn plain_tables_are_not_trusted() {
+    let told = |from: &str, to: &str| {
+        assert!(PLAIN.contains(from), "{from}");
+        from_toml(&PLAIN.replacen(from, to, 1), None, None)
+            .unwrap_err()
+            .to_string()
+    };
+    let text = told("shape = [2]", "shape = [99999, 99999, 99999]");
+    assert!(
+        text.contains("line 6: `shape` must be a list of whole numbers"),
+        "{text}"
+    );
+    assert!(told("shape = [2]", "shape = [0]").contains("`shape` must be"));
+    assert!(told("shape = [2]", "shape = [1,1,1,1,1,1,1,1,2]").contains("`shape` must be"));
+    assert!(told("shape = [2]\ninit", "init").contains("`parameter` needs its shape"));
+    assert!(told("normal:0.5", "normal:nan").contains("`init` must be constant:0.1"));
+    assert!(told("multiply", "multiplied").contains("not the attributes of an operation: unknown variant"));
+    assert!(told("shape = [2]", "shape = [3]").contains("line 10:"));
+    assert!(told("\"gate.factor\"]", "\"gate.fector\"]").contains("did you mean `gate.factor`?"));
+    assert!(told("layer = \"gate\"", "laier = \"gate\"").contains("did you mean `layer`?"));
+    let text = told(
+        "{ op = \"binary\", kind = \"multiply\" }",
+        "{ op = \"parameter\", role = \"w\", shape = [2], init = { constant = 0.0 }, trainable = true }",
+    );
+    assert!(
+        text.contains("parameters in a table of `type = \"parameter\"`"),
+        "{text}"
+    );
+    let text = told(
+        "{ op = \"unary\", kind = { leaky_relu = 0.1 } }",
+        "{ op = \"resize2d\", mode = \"nearest\", to = { scale = [4000000000, 4000000000] } }",
+    );
+    assert!(text.contains("multiplied"), "{text}");
+    let text = told(
+        "{ op = \"unary\", kind = { leaky_relu = 0.1 } }",
+        "{ op = \"reshape\", to = { axes = [{ keep = 0 }, \"rest\", { length = 1 }, { length = 1 }, { length = 1 }, { length = 1 }, { length = 1 }, { length = 1 }, { length = 1 }] } }",
+    );
+    assert!(text.contains("9 axes; at most 8"), "{text}");
+}
+
+/// Names that are not their layer's path and their role.
+#[test]
+fn any_name_of_a_parameter_comes_back() {
+    let x = graph::Symbol::input("input", [3]);
+    let factor = |role: &str| graph::Symbol::parameter(role, [3], graph::ops::Init::Uniform(0.1));
+    let (dotted, plain) = (factor("conv1.weight"), factor("scale"));
+    let y = {
+        let _layer = graph::Scope::enter("gate", Some("one.two"));
+        let (first, second) = (factor("weight"), factor("weight"));
+        x.mul(&first).unwrap().mul(&second).unwrap()
+    };
+    let y = y.mul(&dotted).unwrap().mul(&plain).unwrap();
+    let model = Model::new("names", &x, &y).unwrap();
+    let again = from_toml(&to_toml(&model).unwrap(), None, None).unwrap();
+    let names = |m: &Model| m.parameters().iter().map(|p| p.name.clone()).collect::<Vec<_>>();
+    assert_eq!(
+        names(&model),
+        ["conv1.weight", "scale", "one.two.weight", "one.two.weight_1"]
+    );
+    assert_eq!(names(&again), names(&model));
+    let of = |m: &Model, k: usize| m.parameters()[k].symbol.as_parameter().cloned();
+    assert!((0..4).all(|k| of(&again, k) == of(&model, k)));
+}
+
+#[test]
+fn models_that_a_text_cannot_say_are_refused() {
+    let x = graph::Symbol::input("x", [3]);
+    let two = Model::with(
+        "two",
+        std::slice::from_ref(&x),
+        &[x.mul(&x).unwrap(), x.neg().unwrap()],
+    )
+    .unwrap();
+    let error = to_toml(&two).unwrap_err().to_string();
+    assert!(error.contains("1 inputs and 2 outputs"), "{error}");
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 2000, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_plain_table_panics(at in 0usize..10_000, with in "[0-9a-z\"{}=.,\\[\\] ]{0,8}", cut in 0usize..8) {
+        let at = at % PLAIN.len();
+        let end = (at + cut).min(PLAIN.len());
+        let _ = from_toml(&format!("{}{with}{}", &PLAIN[..at], &PLAIN[end..]), None, None);
+    }
+}
