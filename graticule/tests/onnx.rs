@@ -122,3 +122,35 @@ fn what_cannot_be_written_is_told() {
         2
     );
 }
+
+#[test]
+fn a_network_comes_back_with_its_preprocessing_and_classes() {
+    let desk = desk();
+    let picture = |x: u32, y: u32| image::Rgb([(x * 12) as u8, (y * 12) as u8, ((x * y) % 256) as u8]);
+    let picture = image::RgbImage::from_fn(20, 20, picture);
+    picture.save(desk.file("picture.png")).unwrap();
+    let predicted = |model: &str| -> (String, f64) {
+        desk.run(&["predict", model, "picture.png", "-o", "labels.csv", "--force"])
+            .done();
+        let labels = std::fs::read_to_string(desk.file("labels.csv")).unwrap();
+        let (label, probability) = labels.trim().rsplit_once(',').unwrap();
+        (label.to_string(), probability.parse().unwrap())
+    };
+    let expected = predicted("model.safetensors");
+    for (file, option) in [
+        ("plain.onnx", None),
+        ("prepared.onnx", Some("--with-preprocessing")),
+    ] {
+        let mut export = vec!["export", "model.safetensors", "--to", "onnx", "-o", file];
+        export.extend(option);
+        desk.run(&export).done();
+        desk.run(&["import", file, "-o", "back.safetensors", "--force"])
+            .done();
+        let back = predicted("back.safetensors");
+        assert_eq!(back.0, expected.0, "{file}");
+        assert!(
+            (back.1 - expected.1).abs() < 1e-4,
+            "{file}: {back:?} {expected:?}"
+        );
+    }
+}

@@ -9,5 +9,5 @@ mod tensor;
 
 pub use error::{OnnxError, Trouble};
 pub use host::{Host, Numbers};
-pub use import::{Batch, Imported, Options, Port, import, read};
+pub use import::{Batch, Imported, Options, Port, import, metadata, read};
 pub use tensor::decode;

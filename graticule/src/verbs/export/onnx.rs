@@ -103,6 +103,16 @@ fn input(model: &Model, image: Option<&ImageEncoding>, raw: bool) -> String {
     }
 }
 
+/// What `import` reads back. A graph that prepares its images itself gets pixels as they are.
+fn own(preprocess: &Preprocess, raw: bool) -> Preprocess {
+    let mut own = preprocess.clone();
+    if let (InputEncoding::Image(image), true) = (&mut own.input, raw) {
+        image.mean.fill(0.0);
+        image.std.fill(1.0 / f32::from(image.pixel_max));
+    }
+    own
+}
+
 /// Entries for QGIS's plugin Deepness, each in JSON as it reads them, and our own.
 fn metadata(
     file: &ModelFile,
@@ -144,8 +154,11 @@ fn metadata(
     }
     entries.extend(args.resolution.map(|cm| ("resolution", json!(cm))));
     entries.push(("input", json!(input(model, image, args.with_preprocessing))));
-    if !file.preprocessing.is_null() {
-        entries.push(("graticule_preprocessing", file.preprocessing.clone()));
+    if let Some(preprocess) = preprocess {
+        entries.push((
+            "graticule_preprocessing",
+            json!(own(preprocess, args.with_preprocessing)),
+        ));
     }
     if !file.task.is_null() {
         entries.push(("graticule_task", file.task.clone()));

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use data::preprocess::TargetEncoding;
 use data::{InputEncoding, Preprocess, Task};
 use graph::ops::Op;
-use interchange::onnx::{Batch, Imported, Options, read};
+use interchange::onnx::{Batch, Imported, Options, metadata, read};
 use interchange::{ModelFile, Tensor};
 use nn::Model;
 use serde_json::{Value, json};
@@ -18,8 +18,10 @@ use crate::published;
 use crate::text::thousands;
 
 pub(super) fn run(args: &Args, out: &Output) -> Outcome {
+    let own = own_preprocessing(args)?;
     let options = Options {
         shapes: args.shape.iter().cloned().collect::<HashMap<_, _>>(),
+        image: own.as_ref().and_then(size),
         ..Options::default()
     };
     let imported = read(&args.file, &options).at(args.file.display())?;
@@ -27,7 +29,13 @@ pub(super) fn run(args: &Args, out: &Output) -> Outcome {
         out.note(format!("note: the output `{name}` is a constant and left out"));
     }
     let (model, tensors) = scores(&imported, out)?;
-    let preprocess = preprocess(args, &model, imported.batch)?;
+    let suits = |own: &Preprocess| own.input_shape() == model.input().shape()[1..];
+    let own = own.filter(suits);
+    let guessed = own.is_none() && args.mean.is_empty() && model.input().shape().rank() == 4;
+    let preprocess = match own {
+        Some(own) => Some(own),
+        None => preprocess(args, &model, imported.batch)?,
+    };
     let mut file = ModelFile::new(&model);
     if let Some(preprocess) = &preprocess {
         file.task = serde_json::to_value(&preprocess.task)?;
@@ -44,6 +52,9 @@ pub(super) fn run(args: &Args, out: &Output) -> Outcome {
         .into_owned();
     file.metadata.insert("imported from".into(), name);
     file.write(&args.output)?;
+    if guessed {
+        out.note("note: how images were prepared is not in the file; pixels go from 0 to 1 (--mean and --std say otherwise)");
+    }
     report(args, &model, &imported, out)
 }
 
@@ -65,6 +76,22 @@ fn scores(imported: &Imported, out: &Output) -> Outcome<(Model, Vec<Tensor>)> {
     let kept = |t: &&Tensor| model.parameter(&t.name).is_some();
     let tensors = imported.tensors.iter().filter(kept).cloned().collect();
     Ok((model, tensors))
+}
+
+/// What a file that `export` wrote says of its images and classes, unless the command line says otherwise.
+fn own_preprocessing(args: &Args) -> Outcome<Option<Preprocess>> {
+    let metadata = metadata(&args.file).at(args.file.display())?;
+    let own = metadata.get("graticule_preprocessing");
+    let own = own.and_then(|text| serde_json::from_str(text).ok());
+    Ok(own.filter(|_| args.mean.is_empty() && args.classes.is_none()))
+}
+
+/// Rows and columns of the images.
+fn size(preprocess: &Preprocess) -> Option<[usize; 2]> {
+    match &preprocess.input {
+        InputEncoding::Image(image) => Some([image.height, image.width]),
+        _ => None,
+    }
 }
 
 /// How images become inputs, where the network takes one and gives the scores of classes.
@@ -108,9 +135,6 @@ fn report(args: &Args, model: &Model, imported: &Imported, out: &Output) -> Outc
         let one = |p: &interchange::onnx::Port| json!({ "name": p.name, "shape": p.shape, "order": p.order });
         ports.iter().map(one).collect()
     };
-    if args.mean.is_empty() && model.input().shape().rank() == 4 {
-        out.note("note: how images were prepared is not in the file; pixels go from 0 to 1 (--mean and --std say otherwise)");
-    }
     out.line(format!(
         "{}: {} nodes, {} parameters in {} tensors, input {}, output {}; written to {}",
         model.name(),

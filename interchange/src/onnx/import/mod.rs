@@ -59,6 +59,8 @@ pub struct Options {
     pub folder: Option<PathBuf>,
     /// Shapes of inputs, in the file's order, where the file leaves them open.
     pub shapes: HashMap<String, Vec<usize>>,
+    /// Rows and columns of images, where the file leaves those of an input of four axes open.
+    pub image: Option<[usize; 2]>,
     /// Inputs that are fixed to these numbers.
     pub constants: HashMap<String, Host>,
     /// How the first axis is understood; the file decides if nothing is said.
@@ -101,19 +103,7 @@ pub struct Imported {
 /// # Errors
 /// [`OnnxError`] says what was found, where, and what was expected.
 pub fn read(path: &Path, options: &Options) -> Result<Imported, OnnxError> {
-    let io = |source| OnnxError::Io {
-        path: path.into(),
-        source,
-    };
-    let size = std::fs::metadata(path).map_err(io)?.len();
-    if size > MAX_BYTES {
-        return Err(OnnxError::TooLarge {
-            path: path.into(),
-            found: size,
-            limit: MAX_BYTES,
-        });
-    }
-    let bytes = std::fs::read(path).map_err(io)?;
+    let bytes = bytes(path)?;
     let folder = path.parent().map(|p| {
         if p.as_os_str().is_empty() {
             Path::new(".")
@@ -126,6 +116,32 @@ pub fn read(path: &Path, options: &Options) -> Result<Imported, OnnxError> {
         ..options.clone()
     };
     import(&bytes, &options)
+}
+
+/// What a file says about itself beside its graph, by key (`metadata_props`).
+///
+/// # Errors
+/// [`OnnxError`] where the file cannot be read or is not ONNX.
+pub fn metadata(path: &Path) -> Result<HashMap<String, String>, OnnxError> {
+    let file = ModelProto::decode(&bytes(path)?[..]).map_err(|e| OnnxError::Format(e.to_string()))?;
+    let entries = file.metadata_props.into_iter();
+    Ok(entries.map(|entry| (entry.key, entry.value)).collect())
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, OnnxError> {
+    let io = |source| OnnxError::Io {
+        path: path.into(),
+        source,
+    };
+    let size = std::fs::metadata(path).map_err(io)?.len();
+    if size > MAX_BYTES {
+        return Err(OnnxError::TooLarge {
+            path: path.into(),
+            found: size,
+            limit: MAX_BYTES,
+        });
+    }
+    std::fs::read(path).map_err(io)
 }
 
 /// Imports the contents of a file.

@@ -124,10 +124,17 @@ pub fn inputs(graph: &GraphProto, options: &Options) -> Result<Vec<Given>, OnnxE
                 )));
             }
         };
-        let lengths: Vec<Option<usize>> = axes
+        let mut lengths: Vec<Option<usize>> = axes
             .iter()
             .map(|d| length(d.value.as_ref(), name))
             .collect::<Result<_, _>>()?;
+        if let (Some(image), [_, _, rest @ ..]) = (options.image, &mut lengths[..])
+            && rest.len() == 2
+        {
+            rest.iter_mut()
+                .zip(image)
+                .for_each(|(length, given)| *length = length.or(Some(given)));
+        }
         let shape = shape(name, &lengths, options.shapes.get(name))?;
         let open = lengths.first().is_some_and(Option::is_none);
         let leading = open || shape.first() == Some(&1);
