@@ -2,7 +2,7 @@
 //!
 //! `table.rs` says which op becomes what; `ops/` has the translations, `build.rs` what they are written with.
 //! A value of four axes that holds an image is written channels first, and every translation says in which
-//! order it reads and makes its values ([`layout`]), so that a convolutional network has no transposes inside:
+//! order it reads and makes its values (`layout.rs`), so that a convolutional network has no transposes inside:
 //! the weights are reordered here, those of a dense layer behind an image too.
 //! Whatever depends on parameters alone is computed here and written as numbers.
 

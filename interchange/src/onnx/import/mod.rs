@@ -1,6 +1,6 @@
 //! ONNX in: a file's graph becomes a network that predicts, explains, trains and is saved like any other.
 //!
-//! - **Axes.** Images are `[N, C, H, W]` in the file and `[N, H, W, C]` here; see [`live`] for how axes are
+//! - **Axes.** Images are `[N, C, H, W]` in the file and `[N, H, W, C]` here; see `live.rs` for how axes are
 //!   counted so that numbers are moved only where an op needs it. An input that a convolution or pooling
 //!   reads is taken channels last; [`Port::order`] tells.
 //! - **Batch.** Axis 0 of every input is the batch where it has length 1 or a name in the file: the network
