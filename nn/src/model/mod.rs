@@ -19,7 +19,7 @@ pub use architecture::{Architecture, ArchitectureError};
 pub use blocks::{Block, blocks, with_new_head};
 use names::LayerNames;
 pub use suggest::nearest;
-pub use summary::{LayerRow, Summary, summary};
+pub use summary::{Field, LayerRow, Summary, receptive_fields, summary};
 
 /// A parameter of a model under its unique name.
 #[derive(Debug, Clone)]

@@ -13,6 +13,7 @@ use graph::ops::Op;
 use graph::{Binding, Cost, GraphError, Shape, Symbol};
 use serde::Serialize;
 
+pub use receptive_field::{Field, receptive_fields};
 pub use table::thousands;
 
 use super::Model;

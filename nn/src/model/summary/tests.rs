@@ -152,3 +152,101 @@ fn x26_parameter_formulas() {
     assert_eq!(count("dense 50 nobias", &[50]), 50 * 50);
     assert_eq!(count("conv1d 1 3 same nobias", &[50, 1]), 3);
 }
+
+/// The rows and columns of the image that change what stands at `position` of `node`, found by changing each pixel.
+fn found_by_trying(model: &Model, node: &Symbol, position: [usize; 2]) -> [std::ops::Range<i64>; 2] {
+    use graph::interpret::evaluate;
+    use ndarray::ArrayD;
+    let shape: Vec<usize> = model.input().shape().to_vec();
+    let given = |image: ArrayD<f64>| {
+        let ones = |p: &crate::model::NamedParameter| (p.symbol.clone(), ArrayD::ones(&p.shape()[..]));
+        let mut all: Vec<(Symbol, ArrayD<f64>)> = model.parameters().iter().map(ones).collect();
+        all.push((model.input().clone(), image));
+        all
+    };
+    let answer = |image| {
+        let all = given(image);
+        let given: Vec<(&Symbol, ArrayD<f64>)> = all.iter().map(|(s, v)| (s, v.clone())).collect();
+        evaluate(std::slice::from_ref(node), &given, 1).unwrap().remove(0)[[0, position[0], position[1], 0]]
+    };
+    let image = ArrayD::from_shape_fn(&shape[..], |at| 1.0 + 0.01 * (at[1] * 7 + at[2] * 3) as f64);
+    let before = answer(image.clone());
+    let mut seen: [Option<std::ops::Range<i64>>; 2] = [None, None];
+    for (row, column) in (0..shape[1]).flat_map(|y| (0..shape[2]).map(move |x| (y, x))) {
+        let mut other = image.clone();
+        other[[0, row, column, 0]] += 1000.0;
+        if answer(other) != before {
+            for (range, place) in seen.iter_mut().zip([row as i64, column as i64]) {
+                *range = Some(match range.take() {
+                    Some(so_far) => so_far.start.min(place)..so_far.end.max(place + 1),
+                    None => place..place + 1,
+                });
+            }
+        }
+    }
+    seen.map(Option::unwrap)
+}
+
+fn inside(seen: [std::ops::Range<i64>; 2], [height, width]: [usize; 2]) -> [std::ops::Range<i64>; 2] {
+    let [rows, columns] = seen;
+    let clip = |r: std::ops::Range<i64>, most: usize| r.start.max(0)..r.end.min(most as i64);
+    [clip(rows, height), clip(columns, width)]
+}
+
+#[test]
+fn l25_what_a_position_sees_lies_where_changing_pixels_finds_it() {
+    use crate::model::receptive_fields;
+    use crate::prelude::*;
+    let image = Symbol::input("image", [13, 11, 1]);
+    let strided = Conv2d::new(2, 3).stride(2).padding(1).on(&image).unwrap();
+    let same = Conv2d::new(2, 4).stride(2).padding(Same).on(&strided).unwrap();
+    let dilated = Conv2d::new(2, 3).dilation(2).padding(2).on(&image).unwrap();
+    let pooled = MaxPool2d::new(3).stride(2).on(&dilated).unwrap();
+    let plain = Conv2d::new(2, 1).stride(2).on(&image).unwrap();
+    let joined = strided.add(&plain).unwrap();
+    for (node, positions) in [
+        (&strided, [[0, 0], [3, 5]]),
+        (&same, [[0, 0], [3, 1]]),
+        (&dilated, [[2, 0], [6, 10]]),
+        (&pooled, [[0, 2], [5, 4]]),
+        (&joined, [[0, 0], [2, 3]]),
+    ] {
+        let model = Model::new("net", &image, node).unwrap();
+        let fields = receptive_fields(&model, &Binding::batch(1)).unwrap();
+        for position in positions {
+            let told = inside(fields[&node.id()].pixels(position), [13, 11]);
+            assert_eq!(
+                told,
+                found_by_trying(&model, node, position),
+                "{node:?} at {position:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn what_a_position_behind_a_transposed_convolution_sees_is_within_what_is_told() {
+    use crate::model::receptive_fields;
+    use crate::prelude::*;
+    let image = Symbol::input("image", [8, 8, 1]);
+    let small = Conv2d::new(2, 3).padding(1).on(&image).unwrap();
+    let large = ConvTranspose2d::new(1, 2).stride(2).on(&small).unwrap();
+    let model = Model::new("net", &image, &large).unwrap();
+    let fields = receptive_fields(&model, &Binding::batch(1)).unwrap();
+    for position in [[0, 0], [5, 6], [9, 9], [15, 8]] {
+        let (told, found) = (
+            inside(fields[&large.id()].pixels(position), [8, 8]),
+            found_by_trying(&model, &large, position),
+        );
+        for (told, found) in told.iter().zip(&found) {
+            assert!(
+                told.start <= found.start && told.end >= found.end,
+                "{position:?}: {told:?} {found:?}"
+            );
+            assert!(
+                told.end - told.start <= found.end - found.start + 2,
+                "{position:?}: {told:?} {found:?}"
+            );
+        }
+    }
+}
