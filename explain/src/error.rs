@@ -37,10 +37,12 @@ pub enum ExplainError {
         expected: String,
     },
     /// A layer that the network does not have.
-    #[error("the network has no layer `{found}` with a picture as its output; it has {known}")]
+    #[error("the network has no layer `{found}` {kind}; it has {known}")]
     Layer {
         /// The name asked for.
         found: String,
+        /// Which layers would have been right.
+        kind: &'static str,
         /// The names there are.
         known: String,
     },

@@ -1,12 +1,10 @@
 //! Grad-CAM (Selvaraju et al. 2016): feature maps of a layer, weighted by the mean gradient of each.
 
-use std::collections::HashMap;
-
-use graph::{Mode, Symbol, lower};
+use graph::{Mode, lower};
 use ndarray::ArrayD;
-use nn::Model;
 
 use crate::gradient::{Slope, plain};
+use crate::layers::{named, spatial_layers};
 use crate::method::Question;
 use crate::{ExplainError, Explanation, Subject};
 
@@ -22,38 +20,21 @@ pub struct GradCam {
     pub layer: Option<String>,
 }
 
-/// The layers whose output is a picture `[H, W, C]` larger than one pixel, in the order of the network, with the node
-/// of each output. An activation that stands outside every layer is called after the layer before it: `batch_norm+relu`.
-pub fn spatial_layers(model: &Model) -> Vec<(String, Symbol)> {
-    let mut moving: HashMap<u64, String> = model.inputs().iter().map(|i| (i.id(), String::new())).collect();
-    let mut layers: Vec<(String, Symbol)> = Vec::new();
-    for node in model.nodes() {
-        let Some(before) = node.inputs().iter().find_map(|i| moving.get(&i.id())) else {
-            continue;
-        };
-        let name = match (model.layer_of(node), before.as_str()) {
-            ("", "") => node.op().name().to_string(),
-            ("", before) => format!("{before}+{}", node.op().name()),
-            (path, _) => path.to_string(),
-        };
-        if let &[_, height, width, _] = &node.shape()[..]
-            && height * width > 1
-        {
-            layers.retain(|(other, _)| *other != name);
-            layers.push((name.clone(), node.clone()));
-        }
-        moving.insert(node.id(), name);
-    }
-    layers
-}
-
 pub(crate) fn explain(
     subject: &mut Subject,
     question: &Question,
     settings: &GradCam,
 ) -> Result<Explanation, ExplainError> {
     let [height, width, _] = subject.picture("grad-cam")?;
-    let (name, node) = choose(subject.model(), settings)?;
+    let mut layers = spatial_layers(subject.model());
+    let (name, node) = match &settings.layer {
+        Some(wanted) => named(layers, wanted, "with a picture as its output")?,
+        None => layers.pop().ok_or_else(|| {
+            let found = "the network has no layer with a picture as its output";
+            let expected = "a convolutional network; use occlusion or integrated";
+            ExplainError::unsuited("grad-cam", found, expected)
+        })?,
+    };
     // The layer is an output too, so that nothing of it is moved into other layers.
     let mut lowered = lower(&[subject.model().output().clone(), node], Mode::Infer)?.outputs;
     let (features, scores) = (lowered.remove(1), lowered.remove(0));
@@ -85,37 +66,6 @@ pub(crate) fn explain(
         layer: Some(name),
         ..Explanation::of(map)
     })
-}
-
-fn choose(model: &Model, settings: &GradCam) -> Result<(String, Symbol), ExplainError> {
-    let mut layers = spatial_layers(model);
-    let Some(wanted) = &settings.layer else {
-        return layers.pop().ok_or_else(|| {
-            let found = "the network has no layer with a picture as its output";
-            ExplainError::unsuited(
-                "grad-cam",
-                found,
-                "a convolutional network; use occlusion or integrated",
-            )
-        });
-    };
-    let place = layers.iter().rposition(|(name, _)| {
-        name == wanted
-            || name
-                .strip_prefix(wanted.as_str())
-                .is_some_and(|rest| rest.starts_with('.'))
-    });
-    match place {
-        Some(place) => Ok((wanted.clone(), layers.swap_remove(place).1)),
-        None => Err(ExplainError::Layer {
-            found: wanted.clone(),
-            known: layers
-                .iter()
-                .map(|(name, _)| name.as_str())
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
-    }
 }
 
 /// max(0, Σₖ αₖ Aₖ) of features `[pixels, K]` and their gradient.

@@ -329,3 +329,44 @@ fn what_cannot_be_explained_is_one_clear_error() {
     // A failed call leaves no folder behind that looks like a result.
     assert!(!desk.file("runs/squares-1/explain-2").exists());
 }
+
+/// Row E3 from the command line: one grid of all first-layer filters, and their numbers.
+#[test]
+fn e3_filters_need_no_input_and_go_beside_maps() {
+    let desk = with_run();
+    fs::copy(
+        desk.file("runs/squares-1/best.safetensors"),
+        desk.file("alone.safetensors"),
+    )
+    .unwrap();
+    let told = desk.run(&[
+        "explain",
+        "alone.safetensors",
+        "--method",
+        "filters",
+        "-o",
+        "seen",
+    ]);
+    assert!(told.done().starts_with("filters "), "{told:?}");
+    let picture = image::open(desk.file("seen/filters.png")).unwrap();
+    assert!(picture.width() > 3 * 60 && picture.height() > 60);
+    assert_eq!(
+        fs::read(desk.file("seen/filters.npy")).unwrap().len(),
+        128 + 4 * 3 * 3 * 3 * 6
+    );
+    let page = fs::read_to_string(desk.file("seen/explanation.html")).unwrap();
+    assert!(page.contains("6 filters of 3 × 3 × 3"));
+
+    let mixed = [
+        "explain",
+        "runs/squares-1",
+        "squares/left/3.png",
+        "--method",
+        "gradient,filters",
+        "--json",
+    ];
+    let told = desk.run(&mixed).json();
+    assert_eq!(told["network"]["filters"]["shape"].to_string(), "[3,3,3,6]");
+    assert!(told["inputs"][0]["methods"]["gradient"].is_object());
+    assert!(told["inputs"][0]["methods"]["occlusion"].is_null());
+}

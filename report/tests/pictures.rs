@@ -135,13 +135,29 @@ fn e3_filters_are_scaled_one_by_one_about_grey() -> Result<(), Error> {
 fn filters_of_any_depth_are_drawn() -> Result<(), Error> {
     for (channels, filters, note) in [
         (1, 6, "6 filters of 5 × 5 × 1"),
-        (13, 32, "the first 256 of 416 tiles"),
+        (13, 32, "a row for each channel; the first 19 of 32 filters"),
+        (300, 40, "the first 8 of 40 filters; the first 32 of 300 channels"),
     ] {
         let svg = filters_grid("Filters", Array4::ones((5, 5, channels, filters)).view())?;
         assert_well_formed(&svg);
         assert!(svg.contains(note), "{note}");
     }
     assert!(filters_grid("Filters", Array4::zeros((5, 5, 1, 0)).view())?.contains("no data"));
+    assert!(filters_png(Array4::zeros((5, 5, 1, 0)).view()).is_err());
+    Ok(())
+}
+
+/// A row for each channel: filter 1 is bright in channel 0 alone, so that its second tile is of no weight.
+#[test]
+fn channels_of_a_filter_stand_below_one_another() -> Result<(), Error> {
+    let mut weights = Array4::<f32>::zeros((2, 2, 2, 3));
+    weights.slice_mut(s![.., .., 0, 1]).fill(0.5);
+    let picture = image::load_from_memory(&filters_png(weights.view())?).map(image::DynamicImage::into_rgba8);
+    let picture = picture.unwrap_or_default();
+    assert_eq!(picture.dimensions(), (3 * 66 - 2, 2 * 66 - 2));
+    let grey = |column: u32, row: u32| picture.get_pixel(66 * column + 30, 66 * row + 30).0[0];
+    assert_eq!([grey(0, 0), grey(1, 0), grey(2, 0)], [128, 255, 128]);
+    assert_eq!([grey(0, 1), grey(1, 1), grey(2, 1)], [128, 128, 128]);
     Ok(())
 }
 

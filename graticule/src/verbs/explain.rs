@@ -2,6 +2,7 @@
 
 pub(super) mod folder;
 mod methods;
+mod network;
 mod page;
 mod pictures;
 pub(super) mod progress;
@@ -36,11 +37,13 @@ file (the map's numbers, for numpy.load) for each input and method.
 Methods for pictures: occlusion (hide parts and see what happens), gradient (saliency), gradient-x-input, smoothgrad,
 integrated (gradients), guided (back-propagation), deconvnet, grad-cam, rise.
 For tables: gradient-x-input, integrated, gradient, smoothgrad, permutation.
+Pictures of the network itself, which need no INPUT: filters (weights of the first layer), and network (all that suit it).
 
 Examples:
   graticule explain runs/digits-1
   graticule explain runs/photos-1 owl.jpg --method occlusion,grad-cam
   graticule explain runs/photos-1 new/ --method all --target forest -o why/
+  graticule explain runs/photos-1 --method network
   graticule explain runs/housing-1 new-houses.csv";
 
 /// Show which pixels or columns matter for what a network says
@@ -74,21 +77,58 @@ pub struct Args {
 pub fn run(args: Args, out: &Output) -> Outcome {
     let found = Found::at(&args.run)?;
     let mut network = Network::load(&args.compute.engine(out)?, &found.model)?;
-    let target = target(&network, args.target.as_deref())?;
+    let kinds = network::chosen(&args.methods.method, &network);
+    let only_network = args.methods.only_network();
     match network.preprocess().input {
-        InputEncoding::Image(_) => {
-            let chosen = args.methods.for_pictures(&network)?;
-            let samples = samples::of_pictures(&args, &found, &network)?;
+        _ if only_network => {
             let folder = Folder::new(args.output.as_deref(), &found.model, NAME)?;
-            pictures::explain(&args, &mut network, &target, chosen, samples, &folder, out)
+            let drawn = draw(&args, &found, &mut network, kinds, &folder, out)?;
+            network::finish(&args, &drawn, &network, &folder, out)
+        }
+        InputEncoding::Image(_) => {
+            let target = target(&network, args.target.as_deref())?;
+            let chosen = args.methods.for_pictures(&network)?;
+            let samples = samples::of_pictures(&args, &found, &network, args.samples as usize)?;
+            let folder = Folder::new(args.output.as_deref(), &found.model, NAME)?;
+            let drawn = draw(&args, &found, &mut network, kinds, &folder, out)?;
+            pictures::explain(
+                &args,
+                &mut network,
+                &target,
+                chosen,
+                samples,
+                (&folder, &drawn),
+                out,
+            )
         }
         InputEncoding::Table(_) => {
+            let target = target(&network, args.target.as_deref())?;
             let chosen = args.methods.for_tables()?;
             let rows = samples::of_tables(&args, &found, &network)?;
             let folder = Folder::new(args.output.as_deref(), &found.model, NAME)?;
-            tables::explain(&args, &mut network, &target, chosen, rows, &folder, out)
+            let drawn = draw(&args, &found, &mut network, kinds, &folder, out)?;
+            tables::explain(&args, &mut network, &target, chosen, rows, (&folder, &drawn), out)
         }
     }
+}
+
+/// The pictures of the network itself.
+fn draw(
+    args: &Args,
+    found: &Found,
+    network: &mut Network,
+    kinds: network::Chosen,
+    folder: &Folder,
+    out: &Output,
+) -> Outcome<network::Drawn> {
+    let mut scene = network::Scene {
+        args,
+        found,
+        network,
+        folder,
+        bar: &progress::Bar::new(out),
+    };
+    network::draw(kinds, &mut scene, out)
 }
 
 /// What `--target` means.

@@ -10,14 +10,18 @@ use crate::{Error, png};
 const MOST: usize = 256;
 /// Longest side of a tile on the paper.
 const LARGEST: f64 = 84.0;
+/// Most filters of which every channel has a tile.
+const IN_A_ROW: usize = 32;
+/// Fewer than this only where there are no more.
+const FEWEST: usize = 8;
 /// Pixels between tiles.
 const GAP: usize = 2;
 
 /// Draws convolution filters `[KH, KW, C, O]` as `O` tiles: RGB for `C` = 3, grey otherwise.
 ///
 /// Each filter is scaled by its own largest weight, so that zero is mid-grey, black and white are minus and plus
-/// that weight. With a number of channels that is neither 1 nor 3 every channel of every filter has its own tile.
-/// Weights that are not finite are left transparent.
+/// that weight. With a number of channels that is neither 1 nor 3 each channel has a row of its own, and each filter a
+/// column: a grey tile scaled by itself. Weights that are not finite are left transparent.
 ///
 /// ```
 /// let weights = ndarray::Array4::<f32>::zeros((5, 5, 1, 6));
@@ -29,39 +33,24 @@ const GAP: usize = 2;
 /// # Errors
 /// [`Error::Png`] when the picture cannot be encoded.
 pub fn filters_grid(title: &str, weights: ArrayView4<f32>) -> Result<String, Error> {
-    let (kh, kw, channels, filters) = weights.dim();
+    let (kh, kw, ..) = weights.dim();
     if weights.is_empty() {
         return Ok(svg::no_data(title, &[]));
     }
-    let colour = channels == 3;
-    let all = if colour { filters } else { channels * filters };
-    let tiles = all.min(MOST);
-    let columns = columns_for(tiles, kh, kw);
-    let rows = tiles.div_ceil(columns);
+    let grid = Grid::of(weights);
     // Small filters are painted in blocks, so that the gap between tiles is thinner than a weight.
-    let block = if kh.max(kw) <= 8 { 5 } else { 2 };
-    let (step_y, step_x) = (kh * block + GAP, kw * block + GAP);
-    let mut picture = Array3::<u8>::zeros((rows * step_y - GAP, columns * step_x - GAP, 4));
-    for tile in 0..tiles {
-        let corner = (tile / columns * step_y, tile % columns * step_x);
-        let (channel, filter) = if colour {
-            (None, tile)
-        } else {
-            (Some(tile % channels), tile / channels)
-        };
-        paint(&mut picture, (corner, block), weights, filter, channel);
-    }
+    let block = match kh.max(kw) {
+        0..=8 => 5,
+        9..=32 => 2,
+        _ => 1,
+    };
+    let picture = grid.paint(weights, block);
     let (high, wide, _) = picture.dim();
     let scale = (520.0 / wide as f64)
         .min(420.0 / high as f64)
         .min(LARGEST / (kh.max(kw) * block) as f64);
     let (wide, high) = (wide as f64 * scale, high as f64 * scale);
-    let size = format!("{filters} filters of {kh} × {kw} × {channels}");
-    let note = if all > tiles {
-        format!("{size}; the first {tiles} of {all} tiles")
-    } else {
-        size
-    };
+    let note = grid.note;
     let mut svg = Svg::new((wide + 16.0).max(280.0), high + 62.0, &format!("{title}: {note}"));
     svg.title(title);
     svg.notes(&[note], 8.0, 41.0);
@@ -72,6 +61,79 @@ pub fn filters_grid(title: &str, weights: ArrayView4<f32>) -> Result<String, Err
         title,
     );
     Ok(svg.finish())
+}
+
+/// The tiles of [`filters_grid`] as a PNG file, each about 64 pixels wide.
+///
+/// # Errors
+/// [`Error::Shape`] for weights without any number; [`Error::Png`].
+pub fn filters_png(weights: ArrayView4<f32>) -> Result<Vec<u8>, Error> {
+    let (kh, kw, ..) = weights.dim();
+    if weights.is_empty() {
+        let found = format!("weights of shape {:?}", weights.shape());
+        return Err(Error::shape("filters", found, "[KH, KW, C, O], none of them 0"));
+    }
+    let block = (64 / kh.max(kw)).max(1);
+    png::encode(Grid::of(weights).paint(weights, block).view())
+}
+
+/// Which filter, and which of its channels where it has no colours, stands where.
+struct Grid {
+    /// (channel, filter), row by row.
+    tiles: Vec<(Option<usize>, usize)>,
+    columns: usize,
+    note: String,
+}
+
+impl Grid {
+    fn of(weights: ArrayView4<f32>) -> Self {
+        let (kh, kw, channels, filters) = weights.dim();
+        let size = format!("{filters} filters of {kh} × {kw} × {channels}");
+        let one_tile = matches!(channels, 1 | 3);
+        let (shown, bands) = match one_tile {
+            true => (filters.min(MOST), 1),
+            false => {
+                let shown = filters.min(IN_A_ROW).min((MOST / channels).max(FEWEST));
+                (shown, channels.min(MOST / shown))
+            }
+        };
+        let tile = |k: usize| match channels {
+            3 => (None, k),
+            _ => (Some(k / shown), k % shown),
+        };
+        let mut note = size;
+        if !one_tile {
+            note.push_str("; a row for each channel");
+        }
+        if shown < filters {
+            note.push_str(&format!("; the first {shown} of {filters} filters"));
+        }
+        if bands < channels && !one_tile {
+            note.push_str(&format!("; the first {bands} of {channels} channels"));
+        }
+        Self {
+            tiles: (0..shown * bands).map(tile).collect(),
+            columns: if one_tile {
+                columns_for(shown, kh, kw)
+            } else {
+                shown
+            },
+            note,
+        }
+    }
+
+    /// `[H, W, 4]`, a weight as a block of pixels.
+    fn paint(&self, weights: ArrayView4<f32>, block: usize) -> Array3<u8> {
+        let (kh, kw, ..) = weights.dim();
+        let rows = self.tiles.len().div_ceil(self.columns);
+        let (step_y, step_x) = (kh * block + GAP, kw * block + GAP);
+        let mut picture = Array3::<u8>::zeros((rows * step_y - GAP, self.columns * step_x - GAP, 4));
+        for (k, &(channel, filter)) in self.tiles.iter().enumerate() {
+            let corner = (k / self.columns * step_y, k % self.columns * step_x);
+            paint(&mut picture, (corner, block), weights, filter, channel);
+        }
+        picture
+    }
 }
 
 /// A grid about 1.6 times as wide as high.

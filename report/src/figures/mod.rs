@@ -22,7 +22,7 @@ mod trace;
 pub use bars::{BarChart, bar_chart};
 pub use boundary::{DecisionBoundary, Field, Sample, decision_boundary, grid_points};
 pub use confusion::confusion_matrix;
-pub use filters::filters_grid;
+pub use filters::{filters_grid, filters_png};
 pub use gallery::{Tile, Verdict, gallery};
 pub use heatmap::{Heatmap, heatmap};
 pub use histogram::{Histogram, histogram};

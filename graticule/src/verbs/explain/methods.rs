@@ -7,15 +7,16 @@ use explain::{
 };
 use train::Network;
 
+use super::network;
 use crate::error::{Failure, Outcome};
 
 /// Flags of the methods.
 #[derive(Debug, Clone, clap::Args)]
 pub struct MethodArgs {
-    /// Methods, separated by commas, or `all` [default: occlusion,gradient,integrated; of tables
-    /// gradient-x-input,permutation]
+    /// Methods, separated by commas; `all` maps of inputs, all pictures of the `network` [default:
+    /// occlusion,gradient,integrated; of tables gradient-x-input,permutation]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
-    method: Vec<String>,
+    pub method: Vec<String>,
     /// occlusion: side of the hidden square, in pixels, or HEIGHTxWIDTH [default: a fifth of the picture]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     mask: Option<[usize; 2]>,
@@ -26,9 +27,10 @@ pub struct MethodArgs {
     /// grey, or #rrggbb
     #[arg(long, value_name = "COLOUR", default_value = "mean")]
     fill: String,
-    /// grad-cam: the layer, as `graticule summary` names it [default: the last with a picture as its output]
+    /// grad-cam and pictures of the network: the layer, as `graticule summary` names it [default of grad-cam: the last with
+    /// a picture as its output]
     #[arg(long, value_name = "NAME")]
-    layer: Option<String>,
+    pub layer: Option<String>,
     /// integrated: points between baseline and input
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,
@@ -41,7 +43,7 @@ pub struct MethodArgs {
     /// rise: random masks
     #[arg(long, value_name = "N", default_value_t = 1000)]
     masks: usize,
-    /// Keys the random numbers of smoothgrad, rise and permutation
+    /// Keys all random numbers
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub seed: u64,
     /// Leave out the deletion and insertion curves, which tell how faithful each map is
@@ -66,6 +68,17 @@ pub struct ForTables {
 const PERMUTATION: &str = "permutation";
 
 impl MethodArgs {
+    /// Whether pictures of the network are all that is asked for.
+    pub fn only_network(&self) -> bool {
+        !self.method.is_empty() && self.method.iter().all(|name| network::is_kind(name))
+    }
+
+    /// The names that are no pictures of the network.
+    fn maps(&self) -> impl Iterator<Item = &str> {
+        let names = self.method.iter().map(String::as_str);
+        names.filter(|name| !network::is_kind(name))
+    }
+
     /// The methods for a network of pictures.
     pub fn for_pictures(&self, network: &Network) -> Outcome<Chosen> {
         let InputEncoding::Image(encoding) = &network.preprocess().input else {
@@ -76,7 +89,7 @@ impl MethodArgs {
         let names: Vec<&str> = match (all, self.method.is_empty()) {
             (true, _) => Method::NAMES.to_vec(),
             (_, true) => vec!["occlusion", "gradient", "integrated"],
-            _ => self.method.iter().map(String::as_str).collect(),
+            _ => self.maps().collect(),
         };
         let mut chosen = Chosen {
             methods: Vec::new(),
@@ -116,7 +129,7 @@ impl MethodArgs {
         let names: Vec<&str> = match (all, self.method.is_empty()) {
             (true, _) => suits.to_vec(),
             (_, true) => vec!["gradient-x-input", PERMUTATION],
-            _ => self.method.iter().map(String::as_str).collect(),
+            _ => self.maps().collect(),
         };
         let mut chosen = ForTables {
             methods: Vec::new(),
@@ -200,7 +213,8 @@ impl MethodArgs {
 }
 
 fn unknown(name: &str) -> Failure {
-    let known: Vec<&str> = Method::NAMES.iter().copied().chain([PERMUTATION]).collect();
+    let maps = Method::NAMES.iter().copied().chain([PERMUTATION]);
+    let known: Vec<&str> = maps.chain(network::names()).collect();
     let failure = Failure::usage(format!("there is no method `{name}`")).at("--method");
     let near = nn::model::nearest(name, &known);
     match near.is_empty() {

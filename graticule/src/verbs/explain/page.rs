@@ -10,6 +10,7 @@ use train::Network;
 use super::Args;
 use super::folder::Folder;
 use super::methods::{Chosen, MethodArgs};
+use super::network::Drawn;
 use crate::error::Outcome;
 use crate::explaining::{map_of, overlay};
 
@@ -131,7 +132,7 @@ impl Page {
     }
 
     /// Writes the page.
-    pub fn write(&self, args: &Args, network: &Network, folder: &Folder) -> Outcome {
+    pub fn write(&self, args: &Args, network: &Network, drawn: &Drawn, folder: &Folder) -> Outcome {
         let mut report = Report::new(format!("Explanation of {}", args.run.display()));
         report.subtitle(format!(
             "What matters for what {} says; made by graticule {}",
@@ -163,6 +164,7 @@ impl Page {
              against. On the picture a colour is the stronger, the further its value is from the rest. One pixel in \
              two hundred may lie beyond the scale.",
         );
+        drawn.onto(&mut report);
         report.write(folder.page())?;
         Ok(())
     }

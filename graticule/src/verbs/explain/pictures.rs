@@ -8,6 +8,7 @@ use train::Network;
 
 use super::folder::Folder;
 use super::methods::Chosen;
+use super::network::Drawn;
 use super::page::{Page, Panel, Shown};
 use super::progress::Bar;
 use super::samples::Pictures;
@@ -27,7 +28,7 @@ pub fn explain(
     target: &Target,
     chosen: Chosen,
     samples: Pictures,
-    folder: &Folder,
+    (folder, drawn): (&Folder, &Drawn),
     out: &Output,
 ) -> Outcome {
     chosen
@@ -60,13 +61,16 @@ pub fn explain(
         return Err(Failure::new("no picture could be read"));
     }
     let Work { page, told, .. } = work;
-    page.write(args, network, folder)?;
+    page.write(args, network, drawn, folder)?;
     for line in told.iter().flat_map(|t| &t.lines) {
         out.line(line)?;
     }
+    drawn.tell(out)?;
     out.line(format!("page {}", folder.page().display()))?;
     let objects: Vec<Value> = told.into_iter().map(|t| t.object).collect();
-    out.object(&json!({ "folder": folder.path(), "page": folder.page(), "inputs": objects }))
+    out.object(&json!({
+        "folder": folder.path(), "page": folder.page(), "inputs": objects, "network": drawn.object()
+    }))
 }
 
 /// Pictures that are explained together.

@@ -46,10 +46,10 @@ impl Pictures {
     }
 }
 
-/// The pictures of the command line.
-pub fn of_pictures(args: &Args, found: &Found, network: &Network) -> Outcome<Pictures> {
+/// The pictures of the command line, or at most `most` test samples of the run.
+pub fn of_pictures(args: &Args, found: &Found, network: &Network, most: usize) -> Outcome<Pictures> {
     if args.inputs.is_empty() {
-        let (dataset, samples) = own(args, found, network)?;
+        let (dataset, samples) = own(found, network, most)?;
         return Ok(Pictures::Own(dataset, samples));
     }
     let mut files = Vec::new();
@@ -65,7 +65,7 @@ pub fn of_tables(args: &Args, found: &Found, network: &Network) -> Outcome<Vec<(
         return Err(Failure::new("this network reads pictures"));
     };
     if args.inputs.is_empty() {
-        let (dataset, samples) = own(args, found, network)?;
+        let (dataset, samples) = own(found, network, usize::MAX)?;
         let row = |&k: &usize| Ok((dataset.source.name_of(k), dataset.source.raw(k)?));
         return samples.iter().map(row).collect();
     }
@@ -93,18 +93,14 @@ pub fn of_tables(args: &Args, found: &Found, network: &Network) -> Outcome<Vec<(
     }
 }
 
-/// Test samples of the run, spread over all of them. Tables, which are summed up, give many.
-fn own(args: &Args, found: &Found, network: &Network) -> Outcome<(Dataset, Vec<usize>)> {
+/// At most `most` test samples of the run, spread over all of them.
+fn own(found: &Found, network: &Network, most: usize) -> Outcome<(Dataset, Vec<usize>)> {
     let Some(run) = found.settings()? else {
         return Err(Failure::usage("a model file alone does not say where data are").help("name an INPUT"));
     };
     let dataset = run.reading.open(&run.source)?;
     network.preprocess().check(&dataset)?;
     let (_, samples) = part(&dataset, final_role(&dataset));
-    let most = match network.preprocess().input {
-        InputEncoding::Image(_) => args.samples as usize,
-        InputEncoding::Table(_) => samples.len(),
-    };
     let shown = samples.len().min(most);
     let spread = (0..shown)
         .map(|n| samples[n * samples.len() / shown.max(1)])

@@ -13,6 +13,7 @@ use train::Network;
 
 use super::folder::Folder;
 use super::methods::ForTables;
+use super::network::Drawn;
 use super::progress::Bar;
 use super::{Args, output_name};
 use crate::error::{Failure, Outcome};
@@ -39,7 +40,7 @@ pub fn explain(
     target: &Target,
     chosen: ForTables,
     rows: Vec<(String, Raw)>,
-    folder: &Folder,
+    (folder, drawn): (&Folder, &Drawn),
     out: &Output,
 ) -> Outcome {
     let InputEncoding::Table(encoding) = &network.preprocess().input else {
@@ -78,8 +79,14 @@ pub fn explain(
         overall.push(permuted(&found));
     }
     bar.end();
-    write_page(args, network, (&names, &rows), &overall, &single, folder)?;
-    tell(&names, &overall, folder, rows.len(), out)
+    write_page(
+        args,
+        network,
+        (&names, &rows),
+        (&overall, &single),
+        (folder, drawn),
+    )?;
+    tell(&names, &overall, (folder, drawn), rows.len(), out)
 }
 
 fn permuted(found: &[Importance]) -> Overall {
@@ -126,9 +133,8 @@ fn write_page(
     args: &Args,
     network: &Network,
     (names, rows): (&[String], &[(String, Raw)]),
-    overall: &[Overall],
-    single: &[(Explanation, Array2<f32>)],
-    folder: &Folder,
+    (overall, single): (&[Overall], &[(Explanation, Array2<f32>)]),
+    (folder, drawn): (&Folder, &Drawn),
 ) -> Outcome {
     let mut report = Report::new(format!("Explanation of {}", args.run.display()));
     let what = match &args.target {
@@ -193,6 +199,7 @@ fn write_page(
             ));
         }
     }
+    drawn.onto(&mut report);
     report.write(folder.page())?;
     Ok(())
 }
@@ -209,7 +216,13 @@ fn in_units(network: &Network, k: usize, value: f32) -> f64 {
         .map_or(f64::NAN, f64::from)
 }
 
-fn tell(names: &[String], overall: &[Overall], folder: &Folder, rows: usize, out: &Output) -> Outcome {
+fn tell(
+    names: &[String],
+    overall: &[Overall],
+    (folder, drawn): (&Folder, &Drawn),
+    rows: usize,
+    out: &Output,
+) -> Outcome {
     let header: Vec<String> = std::iter::once("column")
         .chain(overall.iter().map(|of| of.method))
         .map(String::from)
@@ -226,6 +239,7 @@ fn tell(names: &[String], overall: &[Overall], folder: &Folder, rows: usize, out
         .chain(order.into_iter().map(row))
         .collect();
     columns(&table).iter().try_for_each(|line| out.line(line))?;
+    drawn.tell(out)?;
     out.line(format!("page {}", folder.page().display()))?;
     let named = |of: &Overall| -> Value {
         let values: Map<String, Value> = names
@@ -236,5 +250,7 @@ fn tell(names: &[String], overall: &[Overall], folder: &Folder, rows: usize, out
         json!({ "method": of.method, "meaning": of.meaning, "columns": values })
     };
     let methods: Vec<Value> = overall.iter().map(named).collect();
-    out.object(&json!({ "folder": folder.path(), "page": folder.page(), "rows": rows, "methods": methods }))
+    out.object(&json!({
+        "folder": folder.path(), "page": folder.page(), "rows": rows, "methods": methods, "network": drawn.object()
+    }))
 }

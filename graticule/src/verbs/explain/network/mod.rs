@@ -1,0 +1,173 @@
+//! Pictures of the network itself: what it looks for, whatever it says of an input.
+//!
+//! A kind of picture is a file here with its function, and a line in [`KINDS`].
+
+mod filters;
+
+use serde_json::{Map, Value};
+use train::Network;
+
+use super::Args;
+use super::folder::Folder;
+use super::progress::Bar;
+use crate::error::Outcome;
+use crate::output::Output;
+use crate::run_file::Found;
+use report::html::Report;
+
+/// All kinds that suit the network.
+const GROUP: &str = "network";
+
+/// A kind of picture.
+pub struct Kind {
+    /// How `--method` calls it.
+    pub name: &'static str,
+    /// Why it does not suit a network; none where it does.
+    unsuited: fn(&Network) -> Option<String>,
+    draw: fn(&mut Scene) -> Outcome<Section>,
+}
+
+/// In the order of the page.
+const KINDS: [Kind; 1] = [Kind {
+    name: "filters",
+    unsuited: filters::unsuited,
+    draw: filters::draw,
+}];
+
+/// What a kind draws from, and where its files go.
+// Kinds pick what they need; not each field has a user in every version.
+#[allow(dead_code)]
+pub struct Scene<'a> {
+    pub args: &'a Args,
+    /// The run, for its own data (`samples::of_pictures`).
+    pub found: &'a Found,
+    pub network: &'a mut Network,
+    pub folder: &'a Folder,
+    pub bar: &'a Bar,
+}
+
+/// What came out: a section of the page, lines for people, and an object for programs.
+#[derive(Default)]
+pub struct Section {
+    pub title: String,
+    /// Paragraphs above the figures.
+    pub texts: Vec<String>,
+    /// SVG figures with their captions.
+    pub figures: Vec<(String, String)>,
+    /// One line, which comes behind the name of the kind.
+    pub told: String,
+    /// Names of files and numbers, for `--json`.
+    pub object: Map<String, Value>,
+}
+
+/// The kinds that a command line asks for.
+#[derive(Default)]
+pub struct Chosen {
+    pub kinds: Vec<&'static Kind>,
+    /// Kinds of the group that do not suit the network, and why.
+    pub left_out: Vec<String>,
+}
+
+/// All that was drawn.
+#[derive(Default)]
+pub struct Drawn {
+    pub sections: Vec<(&'static str, Section)>,
+    pub left_out: Vec<String>,
+}
+
+/// Whether a name of `--method` is a kind of picture of the network, or all of them.
+pub fn is_kind(name: &str) -> bool {
+    name == GROUP || KINDS.iter().any(|kind| kind.name == name)
+}
+
+/// The names that `--method` knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    KINDS.iter().map(|kind| kind.name).chain([GROUP])
+}
+
+/// The kinds that `names` ask for, in the order of the page.
+///
+/// One that is named and does not suit is drawn all the same, so that its own error says what it needs.
+pub fn chosen(names: &[String], network: &Network) -> Chosen {
+    let asked = |name: &str| names.iter().any(|n| n == name);
+    let mut chosen = Chosen::default();
+    for kind in &KINDS {
+        match asked(kind.name) {
+            true => chosen.kinds.push(kind),
+            false if asked(GROUP) => match (kind.unsuited)(network) {
+                None => chosen.kinds.push(kind),
+                Some(why) => chosen.left_out.push(format!("{} is left out: {why}", kind.name)),
+            },
+            false => {}
+        }
+    }
+    chosen
+}
+
+/// Draws all of them.
+pub fn draw(chosen: Chosen, scene: &mut Scene, out: &Output) -> Outcome<Drawn> {
+    chosen
+        .left_out
+        .iter()
+        .for_each(|why| out.note(format!("note: {why}")));
+    let mut sections = Vec::new();
+    for kind in chosen.kinds {
+        scene.bar.begin(kind.name.into());
+        sections.push((kind.name, (kind.draw)(scene)?));
+    }
+    scene.bar.end();
+    Ok(Drawn {
+        sections,
+        left_out: chosen.left_out,
+    })
+}
+
+impl Drawn {
+    /// Adds all sections to a page.
+    pub fn onto(&self, report: &mut Report) {
+        for (_, section) in &self.sections {
+            report.section(&section.title);
+            section.texts.iter().for_each(|text| {
+                report.text(text);
+            });
+            for (svg, caption) in &section.figures {
+                report.figure(svg, caption);
+            }
+        }
+        self.left_out.iter().for_each(|why| {
+            report.text(why);
+        });
+    }
+
+    /// Says what was drawn.
+    pub fn tell(&self, out: &Output) -> Outcome {
+        let mut told = self.sections.iter();
+        told.try_for_each(|(name, section)| out.line(format!("{name:<19}{}", section.told)))
+    }
+
+    /// The objects by the name of their kind.
+    pub fn object(&self) -> Value {
+        let objects = self
+            .sections
+            .iter()
+            .map(|(name, section)| (name.to_string(), Value::Object(section.object.clone())));
+        Value::Object(objects.collect())
+    }
+}
+
+/// The page and the words where the network alone is shown.
+pub fn finish(args: &Args, drawn: &Drawn, network: &Network, folder: &Folder, out: &Output) -> Outcome {
+    let mut report = Report::new(format!("Explanation of {}", args.run.display()));
+    report.subtitle(format!(
+        "What {} looks for; made by graticule {}",
+        network.model().name(),
+        env!("CARGO_PKG_VERSION")
+    ));
+    drawn.onto(&mut report);
+    report.write(folder.page())?;
+    drawn.tell(out)?;
+    out.line(format!("page {}", folder.page().display()))?;
+    out.object(&serde_json::json!({
+        "folder": folder.path(), "page": folder.page(), "network": drawn.object()
+    }))
+}
