@@ -103,11 +103,19 @@ const BOLD: f64 = 1.1;
 /// # Errors
 /// [`Error::Shape`] when a picture is empty or has another number of channels.
 pub fn gallery(title: &str, tiles: &[Tile]) -> Result<String, Error> {
+    gallery_of_side(title, tiles, None)
+}
+
+/// As [`gallery`], with pictures whose longer side is so many pixels of the screen, and which keep twice as many of their own.
+///
+/// # Errors
+/// As [`gallery`].
+pub fn gallery_of_side(title: &str, tiles: &[Tile], side: Option<f64>) -> Result<String, Error> {
     if tiles.is_empty() {
         return Ok(svg::no_data(title, &[]));
     }
     let shown = &tiles[..tiles.len().min(MOST)];
-    let grid = Grid::new(shown);
+    let grid = Grid::new(shown, side);
     let more = tiles.len() > MOST;
     let top = if more { 52.0 } else { 36.0 };
     let alt = format!("{title}: {} pictures", shown.len());
@@ -130,6 +138,8 @@ pub fn gallery(title: &str, tiles: &[Tile]) -> Result<String, Error> {
 
 struct Grid {
     side: f64,
+    /// Pictures are averaged down to this many pixels a side before they are embedded.
+    pixels: usize,
     /// Whether captions `a → b` take two lines.
     split: bool,
     /// Height of the captions.
@@ -140,19 +150,20 @@ struct Grid {
 }
 
 impl Grid {
-    fn new(tiles: &[Tile]) -> Self {
+    fn new(tiles: &[Tile], wanted: Option<f64>) -> Self {
         let guesses = tiles.iter().map(|t| t.guesses.len()).max().unwrap_or(0);
         let pixels = tiles
             .iter()
             .map(|t| t.picture.dim().0.max(t.picture.dim().1))
             .max()
             .unwrap_or(0);
-        let side: f64 = match pixels {
+        let usual: f64 = match pixels {
             _ if guesses > 0 => 150.0,
             0..=32 => 72.0,
             33..=80 => 100.0,
             _ => 150.0,
         };
+        let side = wanted.unwrap_or(usual);
         let widest = |lines: &dyn Fn(&Tile) -> Vec<String>| {
             let all = tiles.iter().flat_map(lines);
             all.map(|line| BOLD * text_width(&line, CAPTION))
@@ -170,6 +181,7 @@ impl Grid {
         let columns = (((FULL_WIDTH - 8.0) / step.0) as usize).clamp(1, tiles.len());
         Self {
             side,
+            pixels: wanted.map_or(PIXELS, |side| 2 * side as usize),
             split,
             captions,
             step,
@@ -193,7 +205,7 @@ impl Grid {
             broad,
             high,
         ];
-        let small = png::shrink_to(tile.picture.view(), PIXELS);
+        let small = png::shrink_to(tile.picture.view(), self.pixels);
         let alt = if tile.caption.is_empty() {
             "picture"
         } else {

@@ -6,6 +6,7 @@
 mod axes;
 mod bars;
 mod boundary;
+mod cloud;
 mod confusion;
 mod contour;
 mod digits;
@@ -17,18 +18,21 @@ mod line;
 mod overlay;
 mod scatter;
 mod ticks;
+mod tiles;
 mod trace;
 
 pub use bars::{BarChart, bar_chart};
 pub use boundary::{DecisionBoundary, Field, Sample, decision_boundary, grid_points};
+pub use cloud::{Cloud, Colouring, cloud};
 pub use confusion::confusion_matrix;
 pub use filters::{filters_grid, filters_png};
-pub use gallery::{Tile, Verdict, gallery};
+pub use gallery::{Tile, Verdict, gallery, gallery_of_side};
 pub use heatmap::{Heatmap, heatmap};
 pub use histogram::{Histogram, histogram};
 pub use line::{LineChart, Mark, Series, Style, line_chart};
 pub use overlay::{Overlay, overlay, overlay_png};
 pub use scatter::{Scatter, predicted_against_true, scatter};
+pub use tiles::tiles;
 
 /// Whether a figure can place `value`: finite and far enough from overflow for axis arithmetic.
 fn drawable(value: f64) -> bool {
