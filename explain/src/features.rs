@@ -2,12 +2,9 @@
 
 use graph::Symbol;
 use graph::ops::{BinaryKind, Op};
-use ndarray::{Array1, Array2, ArrayD, Axis};
+use ndarray::{Array1, Array2, ArrayD};
 
 use crate::{ExplainError, Subject};
-
-/// Rounds of the power method; two directions of a cloud need no more to be drawn.
-const ROUNDS: usize = 60;
 
 /// φ(x) of some samples, and the linear model that makes scores of it: scores = φ(x)·W + b.
 #[derive(Debug, Clone, PartialEq)]
@@ -31,47 +28,13 @@ impl FeatureSpace {
 
     /// The samples on the plane in which their features vary most (the first two principal components), `[N, 2]`, and the share of the
     /// variance that lies in it.
-    pub fn plane(&self) -> (Array2<f64>, f64) {
-        let mut cloud = self.features.mapv(f64::from);
-        if let Some(mean) = cloud.mean_axis(Axis(0)) {
-            cloud -= &mean;
-        }
-        let all = cloud.iter().map(|v| v * v).sum::<f64>();
-        let mut places = Array2::zeros((cloud.nrows(), 2));
-        let mut kept = 0.0;
-        for axis in 0..2 {
-            let direction = principal(&cloud);
-            let along = cloud.dot(&direction);
-            kept += along.dot(&along);
-            for (mut row, &place) in cloud.rows_mut().into_iter().zip(&along) {
-                row.scaled_add(-place, &direction);
-            }
-            places.column_mut(axis).assign(&along);
-        }
-        (places, if all > 0.0 { (kept / all).min(1.0) } else { 0.0 })
-    }
-}
-
-/// The direction of the largest variance, by the power method from the farthest sample.
-fn principal(cloud: &Array2<f64>) -> Array1<f64> {
-    let farthest = cloud
-        .rows()
-        .into_iter()
-        .max_by(|a, b| a.dot(a).total_cmp(&b.dot(b)));
-    let mut direction = farthest.map_or_else(|| Array1::zeros(cloud.ncols()), |row| row.to_owned());
-    for _ in 0..ROUNDS {
-        let length = direction.dot(&direction).sqrt();
-        if length < 1e-30 {
-            break;
-        }
-        direction /= length;
-        direction = cloud.t().dot(&cloud.dot(&direction));
-    }
-    let length = direction.dot(&direction).sqrt();
-    if length > 0.0 {
-        direction / length
-    } else {
-        direction
+    ///
+    /// # Errors
+    /// [`ExplainError::Unsuited`] for features that are not finite.
+    pub fn plane(&self) -> Result<(Array2<f64>, f64), ExplainError> {
+        let found = crate::seen::pca(self.features.mapv(f64::from).view(), 2)?;
+        let share = found.shares().iter().sum::<f64>().min(1.0);
+        Ok((found.places, share))
     }
 }
 

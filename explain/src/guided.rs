@@ -27,7 +27,7 @@ impl Rule {
     }
 
     /// The gradient of a ReLU's operand, with g the gradient of its result y: `[g > 0]·g·[y > 0]`, or `[g > 0]·g`.
-    fn gradient(self, node: &Symbol, g: &Symbol) -> Result<Option<Symbol>, GraphError> {
+    pub fn gradient(self, node: &Symbol, g: &Symbol) -> Result<Option<Symbol>, GraphError> {
         let Some(kind) = rectifier(node) else {
             return Ok(None);
         };

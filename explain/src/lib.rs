@@ -2,7 +2,8 @@
 //!
 //! One call for every method, [`explain`]: a [`Subject`] (the network), inputs, a [`Target`] (which output, and where)
 //! and a [`Method`]; back comes an [`Explanation`] with a map in the size of the inputs. [`faithfulness`] measures
-//! whether a map names what the network really uses; [`feature_space`] shows the features that it decides by.
+//! whether a map names what the network really uses; [`feature_space`] shows the features that it decides by, and
+//! [`seen`] what it sees in data: feature maps, the patches that units answer most to, samples in the plane of its features.
 //!
 //! ```
 //! use engine::{Engine, Parameters};
@@ -42,6 +43,7 @@ mod occlusion;
 mod permutation;
 mod random;
 mod rise;
+pub mod seen;
 mod smooth;
 mod subject;
 mod target;

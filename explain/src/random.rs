@@ -20,6 +20,8 @@ pub(crate) enum Purpose {
     Patch,
     /// Where a patch lies, by step or role and sample.
     Place,
+    /// The directions that a search for the main ones begins with, by sizes.
+    Directions,
 }
 
 /// The generator of the draw (`seed`, `first`, `second`, `purpose`).
@@ -32,6 +34,7 @@ pub(crate) fn rng(seed: u64, first: u64, second: u64, purpose: Purpose) -> ChaCh
         Purpose::Start => *b"ex.start",
         Purpose::Patch => *b"ex.patch",
         Purpose::Place => *b"ex.place",
+        Purpose::Directions => *b"ex.direc",
     });
     let mut key = [0; 32];
     for (slot, number) in key.chunks_exact_mut(8).zip([seed, first, second, purpose]) {

@@ -463,7 +463,7 @@ fn l15_scores_are_a_linear_model_of_the_features() {
         weights: space.weights,
         bias: space.bias,
     };
-    let (plane, share) = line.plane();
+    let (plane, share) = line.plane().unwrap();
     assert!(
         (share - 1.0).abs() < 1e-12 && plane.column(1).iter().all(|v| v.abs() < 1e-9),
         "{plane}"

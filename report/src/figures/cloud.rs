@@ -191,7 +191,7 @@ fn shape(class: usize, classes: usize, (x, y): (f64, f64)) -> String {
 
 /// The paint of a class's points; a circle is a stroke without length.
 fn paint(class: usize, classes: usize) -> String {
-    match classes > CATEGORIES.len() && class % 3 != 0 {
+    match classes > CATEGORIES.len() && !class.is_multiple_of(3) {
         true => format!(r#"fill-opacity="0.7" {}"#, svg::fill(class)),
         false => format!(
             r#"fill="none" stroke-linecap="round" stroke-width="{}" stroke-opacity="0.7" {}"#,
