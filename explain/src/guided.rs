@@ -1,9 +1,10 @@
 //! Guided back-propagation and the deconvnet (row E4): other rules for the way back through a ReLU.
 //!
 //! Both pictures are sharp, and both say less of the class than they seem to: with ReLUs everywhere they come close to
-//! a reconstruction of the picture (Nie, Zhang & Patel 2018; Adebayo et al. 2018).
+//! a reconstruction of the picture (Nie, Zhang & Patel 2018; Adebayo et al. 2018). The deconvnet reads the picture through
+//! the switches of max-pooling: where ReLUs are all else that bends, a network without them has one map for each class.
 
-use graph::ops::{Op, UnaryGradient, UnaryKind};
+use graph::ops::{Op, PoolKind, UnaryGradient, UnaryKind};
 use graph::{GraphError, Symbol};
 
 use crate::explanation::largest;
@@ -46,6 +47,18 @@ fn rectifier(node: &Symbol) -> Option<UnaryKind> {
     }
 }
 
+/// What the nodes of the network make of the map.
+fn note(rule: Rule, nodes: &[Symbol]) -> Option<&'static str> {
+    let switch = |n: &Symbol| matches!(n.op(), Op::Pool2d(op) if op.kind == PoolKind::Max);
+    if !nodes.iter().any(|n| rectifier(n).is_some()) {
+        Some("the network has no ReLU, so this is the plain gradient")
+    } else if matches!(rule, Rule::Deconvnet) && !nodes.iter().any(switch) {
+        Some("the network has no max-pooling, so this map is much the same for every picture of a class")
+    } else {
+        None
+    }
+}
+
 pub(crate) fn explain(
     subject: &mut Subject,
     question: &Question,
@@ -54,14 +67,7 @@ pub(crate) fn explain(
     let (gradients, answers) = at_inputs(subject, question, rule.name(), &|node, g, _| {
         rule.gradient(node, g)
     })?;
-    let rectifiers = subject
-        .model()
-        .nodes()
-        .iter()
-        .filter(|n| rectifier(n).is_some())
-        .count();
-    let note =
-        (rectifiers == 0).then(|| "the network has no ReLU, so this is the plain gradient".to_string());
+    let note = note(rule, subject.model().nodes()).map(String::from);
     Ok(Explanation {
         scores: answers.scores,
         predictions: answers.predictions,

@@ -18,6 +18,20 @@ fn bits(map: &ArrayD<f32>) -> Vec<u32> {
     map.iter().map(|v| v.to_bits()).collect()
 }
 
+/// The parameters of [`subject`], for the plain reference.
+fn in_f64(model: &Model) -> Vec<(&Symbol, ArrayD<f64>)> {
+    let given = common::parameters(model, 3);
+    let number = |p: &nn::NamedParameter| {
+        let values = given.get(&p.name).unwrap().iter().map(|&v| f64::from(v));
+        ArrayD::from_shape_vec(p.shape().to_vec(), values.collect()).unwrap()
+    };
+    model
+        .parameters()
+        .iter()
+        .map(|p| (&p.symbol, number(p)))
+        .collect()
+}
+
 #[test]
 fn every_method_gives_the_same_bits_for_any_number_of_threads() {
     let (model, inputs) = (network(), wave(&[3, 12, 12, 2]));
@@ -67,23 +81,7 @@ fn e2_saliency_is_the_gradient_of_the_unnormalised_score() {
     )
     .unwrap();
     assert_eq!(told.outputs, [2, 0]);
-    let given = common::parameters(&model, 3);
-    let numbers: Vec<(&Symbol, ArrayD<f64>)> = model
-        .parameters()
-        .iter()
-        .map(|p| {
-            let values = given
-                .get(&p.name)
-                .unwrap()
-                .iter()
-                .map(|&v| f64::from(v))
-                .collect();
-            (
-                &p.symbol,
-                ArrayD::from_shape_vec(p.shape().to_vec(), values).unwrap(),
-            )
-        })
-        .collect();
+    let numbers = in_f64(&model);
     let scores = |x: ArrayD<f64>| {
         let mut all = numbers.clone();
         all.push((model.input(), x));
@@ -131,6 +129,27 @@ fn e2_a_softmax_at_the_end_does_not_count() {
         .unwrap()
     });
     assert_eq!(bits(&a.map), bits(&b.map));
+}
+
+/// The deconvnet knows a picture by the switches of max-pooling.
+#[test]
+fn without_max_pooling_the_deconvnet_shows_a_class_not_a_picture() {
+    let image = Symbol::input("image", [12, 12, 2]);
+    let x = Conv2d::new(6, 3).activation(Relu).on(&image).unwrap();
+    let logits = Dense::new(3).on(&GlobalAvgPool2d.on(&x).unwrap()).unwrap();
+    let bare = Model::new("bare", &image, &logits).unwrap();
+    for (model, alike) in [(bare, true), (network(), false)] {
+        let told = explain(
+            &mut subject(&model, 2),
+            &wave(&[2, 12, 12, 2]),
+            &Target::output(1),
+            &Method::Deconvnet,
+        )
+        .unwrap();
+        let map = |k| told.map.index_axis(Axis(0), k);
+        assert_eq!(map(0) == map(1), alike);
+        assert_eq!(told.note.is_some_and(|note| note.contains("max-pooling")), alike);
+    }
 }
 
 /// Guided back-propagation and the deconvnet against graphs in which each ReLU was replaced by hand.
@@ -294,26 +313,10 @@ fn grad_cam_weighs_feature_maps_by_their_mean_gradient() {
     )
     .unwrap();
     assert_eq!(told.layer.as_deref(), Some("conv2d_1"));
-    let numbers = common::parameters(&model, 3);
     let lowered = lower(&[model.output().clone(), layers[2].1.clone()], Mode::Infer)
         .unwrap()
         .outputs;
-    let mut given: Vec<(&Symbol, ArrayD<f64>)> = model
-        .parameters()
-        .iter()
-        .map(|p| {
-            let values = numbers
-                .get(&p.name)
-                .unwrap()
-                .iter()
-                .map(|&v| f64::from(v))
-                .collect();
-            (
-                &p.symbol,
-                ArrayD::from_shape_vec(p.shape().to_vec(), values).unwrap(),
-            )
-        })
-        .collect();
+    let mut given = in_f64(&model);
     let pick = Symbol::constants(vec![1.0, 0.0, 0.0], [3]);
     let score = lowered[0].mul(&pick).unwrap().sum().unwrap();
     let gradient = differentiate(&score, &[lowered[1].clone()]).unwrap().remove(0);
