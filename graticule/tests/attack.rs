@@ -6,9 +6,8 @@
 mod common;
 
 use std::fs;
-use std::path::PathBuf;
 
-use common::Desk;
+use common::{Desk, shared_text};
 use serde_json::Value;
 
 /// A desk with a run on the embedded digits.
@@ -254,24 +253,10 @@ fn what_cannot_be_attacked_is_told_in_one_line() {
     assert!(!desk.file("runs/spiral-2").exists());
 }
 
-/// A real data set, or `None` with a message.
-fn real(name: &str) -> Option<String> {
-    let root = std::env::var_os("GRATICULE_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent (set GRATICULE_DATA)", path.display());
-        return None;
-    }
-    Some(path.to_str().unwrap().to_string())
-}
-
 #[test]
 #[ignore = "trains for a minute"]
 fn e6_lenet_falls_to_pgd_on_mnist() {
-    let Some(mnist) = real("mnist") else { return };
+    let Some(mnist) = shared_text("mnist") else { return };
     let desk = Desk::new();
     desk.run(&["train", &mnist, "--model", "lenet5", "--no-report"])
         .done();
@@ -294,8 +279,8 @@ fn e6_lenet_falls_to_pgd_on_mnist() {
 #[ignore = "trains for a minute"]
 fn e6_a_tenth_of_a_satellite_picture_makes_it_a_forest() {
     let (Some(zip), Some(splits)) = (
-        real("eurosat-rgb/eurosat-rgb-8000.zip"),
-        real("eurosat-rgb/splits.csv"),
+        shared_text("eurosat-rgb/eurosat-rgb-8000.zip"),
+        shared_text("eurosat-rgb/splits.csv"),
     ) else {
         return;
     };

@@ -7,20 +7,13 @@ mod common;
 use std::fs;
 
 use common::Desk;
-use image::{Rgb, RgbImage};
 
-/// Two classes with `count` small pictures each, all different.
-fn picture_folder(desk: &Desk, count: u8) {
-    for (k, class) in ["dark", "light"].into_iter().enumerate() {
-        fs::create_dir_all(desk.file("photos").join(class)).unwrap();
-        for n in 0..count {
-            let value = 200 * k as u8 + n;
-            let picture = RgbImage::from_pixel(6, 5, Rgb([value, value, n]));
-            picture
-                .save(desk.file("photos").join(class).join(format!("{n}.png")))
-                .unwrap();
-        }
-    }
+/// Two classes of `count` plain pictures each, in `photos`.
+fn picture_folder(desk: &Desk, count: u32) {
+    desk.pictures("photos", ["dark", "light"], count, 6, |class, n, _, _| {
+        let value = (200 * class + n) as u8;
+        [value, value, n as u8]
+    });
 }
 
 #[test]

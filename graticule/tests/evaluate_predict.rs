@@ -7,22 +7,14 @@ mod common;
 use std::fs;
 
 use common::Desk;
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use image::{GrayImage, Luma};
 
 /// Two classes of `count` noisy pictures each in `folder`.
-fn picture_folder(desk: &Desk, folder: &str, count: u8) {
-    for (k, class) in ["dark", "light"].into_iter().enumerate() {
-        fs::create_dir_all(desk.file(folder).join(class)).unwrap();
-        for n in 0..count {
-            let picture = RgbImage::from_fn(8, 8, |x, y| {
-                let value = (130 * k as u32 + (x * 7 + y * 13 + u32::from(n) * 29) % 80) as u8;
-                Rgb([value, value / 2, n])
-            });
-            picture
-                .save(desk.file(folder).join(class).join(format!("{n}.png")))
-                .unwrap();
-        }
-    }
+fn picture_folder(desk: &Desk, folder: &str, count: u32) {
+    desk.pictures(folder, ["dark", "light"], count, 8, |class, n, x, y| {
+        let value = (130 * class + (x * 7 + y * 13 + n * 29) % 80) as u8;
+        [value, value / 2, n as u8]
+    });
 }
 
 /// A desk with the pictures `photos` and the run `runs/photos-1`.

@@ -7,24 +7,16 @@ mod common;
 use std::fs;
 
 use common::Desk;
-use image::{GrayImage, Luma, Rgb, RgbImage};
+use image::{GrayImage, Luma};
 
 /// Two classes of pictures that differ in a bright square at the upper left, or at the lower right.
 fn pictures(desk: &Desk, folder: &str, count: u32) {
-    for (k, class) in ["left", "right"].into_iter().enumerate() {
-        fs::create_dir_all(desk.file(folder).join(class)).unwrap();
-        for n in 0..count {
-            let picture = RgbImage::from_fn(12, 12, |x, y| {
-                let corner = 8 * k as u32;
-                let inside = (corner..corner + 4).contains(&x) && (corner..corner + 4).contains(&y);
-                let noise = (x * 7 + y * 13 + n * 29) % 60;
-                Rgb([noise as u8 + if inside { 180 } else { 0 }, noise as u8, 40])
-            });
-            picture
-                .save(desk.file(folder).join(class).join(format!("{n}.png")))
-                .unwrap();
-        }
-    }
+    desk.pictures(folder, ["left", "right"], count, 12, |class, n, x, y| {
+        let corner = 8 * class;
+        let inside = (corner..corner + 4).contains(&x) && (corner..corner + 4).contains(&y);
+        let noise = ((x * 7 + y * 13 + n * 29) % 60) as u8;
+        [noise + if inside { 180 } else { 0 }, noise, 40]
+    });
 }
 
 fn with_run() -> Desk {

@@ -4,24 +4,8 @@
 
 mod common;
 
-use std::path::PathBuf;
-
-use common::Desk;
+use common::{Desk, shared_text};
 use serde_json::Value;
-
-/// A data set's path, or `None` with a message where it is absent.
-fn real(name: &str) -> Option<String> {
-    let root = std::env::var_os("GRATICULE_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent (set GRATICULE_DATA)", path.display());
-        return None;
-    }
-    Some(path.to_str().unwrap().into())
-}
 
 /// Trains as `train` says, explains some test samples by all methods, and holds each against the random order.
 fn every_method_beats_a_random_order(train: &[&str], run: &str) {
@@ -69,7 +53,7 @@ fn maps_of_digits_are_faithful() {
 #[test]
 #[ignore = "trains for a minute"]
 fn maps_of_mnist_are_faithful() {
-    if let Some(mnist) = real("mnist") {
+    if let Some(mnist) = shared_text("mnist") {
         every_method_beats_a_random_order(&[&mnist, "--model", "lenet5", "--epochs", "2"], "runs/mnist-1");
     }
 }
@@ -78,8 +62,8 @@ fn maps_of_mnist_are_faithful() {
 #[ignore = "trains for a minute"]
 fn maps_of_eurosat_are_faithful() {
     let (zip, splits) = (
-        real("eurosat-rgb/eurosat-rgb-8000.zip"),
-        real("eurosat-rgb/splits.csv"),
+        shared_text("eurosat-rgb/eurosat-rgb-8000.zip"),
+        shared_text("eurosat-rgb/splits.csv"),
     );
     if let (Some(zip), Some(splits)) = (zip, splits) {
         let layers = "conv 16 3 same relu, maxpool 4, conv 32 3 same relu, maxpool 4, flatten, dense classes";

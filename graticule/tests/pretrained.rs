@@ -3,25 +3,11 @@
 
 mod common;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use common::Desk;
+use common::{Desk, shared};
 use graticule::prelude::*;
 use graticule::{interchange::foreign, zoo};
-
-/// The folder of the published weights, or `None` with a message.
-fn pretrained() -> Option<PathBuf> {
-    let root = std::env::var_os("GRATICULE_DATA").map_or_else(
-        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        PathBuf::from,
-    );
-    let path = root.join("pretrained");
-    if !path.exists() {
-        eprintln!("skipped: {} is absent (set GRATICULE_DATA)", path.display());
-        return None;
-    }
-    Some(path)
-}
 
 /// The numbers of a NumPy file, as bytes.
 fn npy(path: &Path) -> Vec<u8> {
@@ -84,7 +70,7 @@ fn assert_close(found: &[f32], expected: &[f32], what: &str) {
 
 #[test]
 fn small_residual_networks_give_the_published_logits() {
-    let Some(folder) = pretrained().map(|p| p.join("resnet-cifar10")) else {
+    let Some(folder) = shared("pretrained/resnet-cifar10") else {
         return;
     };
     let pixels = npy(&folder.join("images16_u8_nhwc.npy"));
@@ -106,7 +92,7 @@ const PICTURES: [(&str, usize, &str); 2] = [("china", 698, "palace"), ("flower",
 
 #[test]
 fn efficientnet_lite0_gives_the_published_logits() {
-    let Some(folder) = pretrained().map(|p| p.join("efficientnet-lite0")) else {
+    let Some(folder) = shared("pretrained/efficientnet-lite0") else {
         return;
     };
     for (picture, class, _) in PICTURES {
@@ -129,7 +115,7 @@ fn data_image(path: &Path) -> Vec<u8> {
 
 #[test]
 fn published_weights_predict_from_the_command_line() {
-    let Some(folder) = pretrained().map(|p| p.join("efficientnet-lite0")) else {
+    let Some(folder) = shared("pretrained/efficientnet-lite0") else {
         return;
     };
     let desk = Desk::new();

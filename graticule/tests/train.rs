@@ -11,22 +11,13 @@ use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use common::Desk;
-use image::{Rgb, RgbImage};
 
-/// Two classes of `count` noisy pictures each.
-fn picture_folder(desk: &Desk, count: u8) {
-    for (k, class) in ["dark", "light"].into_iter().enumerate() {
-        fs::create_dir_all(desk.file("photos").join(class)).unwrap();
-        for n in 0..count {
-            let picture = RgbImage::from_fn(8, 8, |x, y| {
-                let value = (120 * k as u32 + (x * 7 + y * 13 + u32::from(n) * 29) % 90) as u8;
-                Rgb([value, value / 2, n])
-            });
-            picture
-                .save(desk.file("photos").join(class).join(format!("{n}.png")))
-                .unwrap();
-        }
-    }
+/// Two classes of `count` noisy pictures each, in `photos`.
+fn picture_folder(desk: &Desk, count: u32) {
+    desk.pictures("photos", ["dark", "light"], count, 8, |class, n, x, y| {
+        let value = (120 * class + (x * 7 + y * 13 + n * 29) % 90) as u8;
+        [value, value / 2, n as u8]
+    });
 }
 
 /// No run, and no folder made for one.

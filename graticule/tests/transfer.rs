@@ -7,7 +7,7 @@ mod common;
 use std::fs;
 use std::path::Path;
 
-use common::Desk;
+use common::{Desk, shared};
 
 /// A desk with a network that has learnt the digits, in `runs/digits-1`.
 fn desk() -> Desk {
@@ -220,20 +220,6 @@ fn flags_that_contradict_get_one_message_and_leave_no_run() {
     assert_eq!(fs::read_dir(desk.file("runs")).unwrap().count(), 1);
     let told = desk.run(&["train", "plane", "--per-class", "3"]);
     assert!(told.failed(1).contains("each class"), "{told:?}");
-}
-
-/// A file or folder of the shared data, or `None` with a message.
-fn shared(name: &str) -> Option<std::path::PathBuf> {
-    let root = std::env::var_os("GRATICULE_DATA").map_or_else(
-        || std::path::PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
-        std::path::PathBuf::from,
-    );
-    let path = root.join(name);
-    if !path.exists() {
-        eprintln!("skipped: {} is absent (set GRATICULE_DATA)", path.display());
-        return None;
-    }
-    Some(path)
 }
 
 #[test]

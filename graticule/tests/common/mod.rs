@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
+use image::{Rgb, RgbImage};
 use tempfile::TempDir;
 
 /// A temporary folder in which the binary is run; it is removed with the value.
@@ -34,6 +35,26 @@ impl Desk {
     /// A file's path inside the folder.
     pub fn file(&self, name: &str) -> PathBuf {
         self.path().join(name)
+    }
+
+    /// Two classes of `count` pictures each, `side` pixels wide and high, in `folder/CLASS/N.png`; `pixel` gets the number of
+    /// the class, that of the picture, x and y.
+    pub fn pictures(
+        &self,
+        folder: &str,
+        classes: [&str; 2],
+        count: u32,
+        side: u32,
+        pixel: impl Fn(u32, u32, u32, u32) -> [u8; 3],
+    ) {
+        for (k, class) in (0..).zip(classes) {
+            let class = self.file(folder).join(class);
+            std::fs::create_dir_all(&class).expect("a folder");
+            for n in 0..count {
+                let picture = RgbImage::from_fn(side, side, |x, y| Rgb(pixel(k, n, x, y)));
+                picture.save(class.join(format!("{n}.png"))).expect("a picture");
+            }
+        }
     }
 
     /// Runs `graticule` with these arguments in the folder, stdin closed.
@@ -80,4 +101,25 @@ impl Run {
     pub fn json(&self) -> serde_json::Value {
         serde_json::from_str(self.done()).expect("one JSON object on stdout")
     }
+}
+
+/// A file or folder of the shared data, or `None` with a message where it is absent.
+#[allow(dead_code)]
+pub fn shared(name: &str) -> Option<PathBuf> {
+    let root = std::env::var_os("GRATICULE_DATA").map_or_else(
+        || PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/../../shared/data")),
+        PathBuf::from,
+    );
+    let path = root.join(name);
+    if !path.exists() {
+        eprintln!("skipped: {} is absent (set GRATICULE_DATA)", path.display());
+        return None;
+    }
+    Some(path)
+}
+
+/// Its path, for a command line.
+#[allow(dead_code)]
+pub fn shared_text(name: &str) -> Option<String> {
+    shared(name).map(|path| path.to_str().expect("a path that is text").into())
 }

@@ -3,7 +3,7 @@
 use graph::ops::{Conv2d as Op, Fit, Pad2d, PadMode, Window};
 use graph::{GraphError, Scope, Symbol};
 
-use super::{Extent, PadValue, Padding, add_bias, axes, named};
+use super::{Extent, PadValue, Padding, add_bias, axes, named, weighted};
 use crate::{Activation, Fans, Initialiser};
 
 /// y = g(x ⋆ W + b) (curriculum rows L20, L22): x `[N, H, W, C]`, weight `[KH, KW, C/groups, filters]`,
@@ -34,6 +34,8 @@ pub struct Conv2d {
 }
 
 named!(Conv2d, DepthwiseConv2d);
+weighted!(Conv2d);
+weighted!(DepthwiseConv2d, conv);
 
 /// The builder methods that convolution layers share; `$at` leads to the [`Conv2d`] inside.
 macro_rules! conv_builders {
@@ -66,24 +68,6 @@ macro_rules! conv_builders {
             /// Leaves rows and columns unread that the last window does not reach, instead of refusing.
             pub fn round_down(mut self) -> Self {
                 self$(.$at)?.fit = Fit::Floor;
-                self
-            }
-
-            /// The nonlinearity g.
-            pub fn activation(mut self, activation: Activation) -> Self {
-                self$(.$at)?.activation = activation;
-                self
-            }
-
-            /// Leaves b out.
-            pub fn no_bias(mut self) -> Self {
-                self$(.$at)?.bias = false;
-                self
-            }
-
-            /// How the weights are filled; [`Initialiser::before`] the activation unless given.
-            pub fn init(mut self, init: Initialiser) -> Self {
-                self$(.$at)?.init = Some(init);
                 self
             }
         }

@@ -3,7 +3,7 @@
 use graph::ops::{Conv2d, Conv2dTransposed, Fit, Padding as Sides, Window};
 use graph::{GraphError, Scope, Symbol};
 
-use super::{Extent, Padding, add_bias, axes, named};
+use super::{Extent, Padding, add_bias, axes, named, weighted};
 use crate::{Activation, Fans, Initialiser};
 
 /// The transpose of a convolution in its image (curriculum row L29): x `[N, H, W, C]`, weight
@@ -33,6 +33,7 @@ pub struct ConvTranspose2d {
 }
 
 named!(ConvTranspose2d);
+weighted!(ConvTranspose2d);
 
 impl ConvTranspose2d {
     /// `filters` kernels of `size` (rows and columns, or one number for both).
@@ -80,24 +81,6 @@ impl ConvTranspose2d {
     /// Rows added below and columns added right of the result.
     pub fn output_padding(mut self, rows_columns: impl Into<Extent>) -> Self {
         self.output_padding = rows_columns.into().0;
-        self
-    }
-
-    /// The nonlinearity.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
-    }
-
-    /// Leaves the bias out.
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// How the weights are filled; [`Initialiser::before`] the activation unless given.
-    pub fn init(mut self, init: Initialiser) -> Self {
-        self.init = Some(init);
         self
     }
 

@@ -3,7 +3,7 @@
 use graph::ops::Axis;
 use graph::{GraphError, Scope, Symbol};
 
-use super::{add_bias, named};
+use super::{add_bias, named, weighted};
 use crate::{Activation, Fans, Initialiser};
 
 /// y = g(x·W + b) (curriculum rows L4, L7, L19): x `[N, in]`, weight W `[in, units]`, bias b `[units]`.
@@ -28,6 +28,7 @@ pub struct Dense {
 }
 
 named!(Dense);
+weighted!(Dense);
 
 impl Dense {
     /// A layer of `units` neurons with a bias and no activation.
@@ -39,24 +40,6 @@ impl Dense {
             init: None,
             name: None,
         }
-    }
-
-    /// The nonlinearity g.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
-    }
-
-    /// Leaves b out.
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// How W is filled; [`Initialiser::before`] the activation unless given.
-    pub fn init(mut self, init: Initialiser) -> Self {
-        self.init = Some(init);
-        self
     }
 
     /// The layer's output for `x`.

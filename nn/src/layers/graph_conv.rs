@@ -3,7 +3,7 @@
 use graph::ops::{Axis, MatMul, Op, ReduceKind, Transpose, UnaryKind};
 use graph::{GraphError, Scope, Symbol};
 
-use super::{add_bias, axes, named};
+use super::{add_bias, axes, named, weighted};
 use crate::{Activation, Fans, Initialiser};
 
 /// y = g(D^−½·(A + I)·D^−½·x·W + b) (Kipf & Welling, *Semi-supervised classification with graph convolutional
@@ -30,6 +30,7 @@ pub struct GraphConv {
 }
 
 named!(GraphConv);
+weighted!(GraphConv);
 
 /// The adjacency `[vertices, vertices]` of undirected `edges` of weight 1, as a constant.
 ///
@@ -58,24 +59,6 @@ impl GraphConv {
             init: None,
             name: None,
         }
-    }
-
-    /// The nonlinearity g.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
-    }
-
-    /// Leaves b out.
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// How W is filled; [`Initialiser::before`] the activation unless given.
-    pub fn init(mut self, init: Initialiser) -> Self {
-        self.init = Some(init);
-        self
     }
 
     /// The layer's output for the vertices `x` of the graph `adjacency`.

@@ -3,7 +3,7 @@
 use graph::ops::{Fit, LocallyConnected2d as Op, Window};
 use graph::{GraphError, Init, Scope, Symbol};
 
-use super::{Extent, Padding, axes, named};
+use super::{Extent, Padding, axes, named, weighted};
 use crate::{Activation, Fans, Initialiser};
 
 /// Windows as a convolution's, each with weights of its own (curriculum row L24): x `[N, H, W, C]`,
@@ -32,6 +32,7 @@ pub struct LocallyConnected2d {
 }
 
 named!(LocallyConnected2d);
+weighted!(LocallyConnected2d);
 
 impl LocallyConnected2d {
     /// `filters` units at each position, each seeing a window of `size`.
@@ -64,24 +65,6 @@ impl LocallyConnected2d {
     /// Leaves rows and columns unread that the last window does not reach, instead of refusing.
     pub fn round_down(mut self) -> Self {
         self.fit = Fit::Floor;
-        self
-    }
-
-    /// The nonlinearity.
-    pub fn activation(mut self, activation: Activation) -> Self {
-        self.activation = activation;
-        self
-    }
-
-    /// Leaves the bias out.
-    pub fn no_bias(mut self) -> Self {
-        self.bias = false;
-        self
-    }
-
-    /// How the weights are filled; [`Initialiser::before`] the activation unless given.
-    pub fn init(mut self, init: Initialiser) -> Self {
-        self.init = Some(init);
         self
     }
 

@@ -63,6 +63,33 @@ macro_rules! named {
 }
 pub(crate) use named;
 
+/// The builder methods of a layer with weights, a bias and a nonlinearity: fields `activation`, `bias` and `init`, perhaps
+/// of the layer inside it that is named.
+macro_rules! weighted {
+    ($layer:ident $(, $at:ident)?) => {
+        impl $layer {
+            /// The nonlinearity g.
+            pub fn activation(mut self, activation: Activation) -> Self {
+                self$(.$at)?.activation = activation;
+                self
+            }
+
+            /// Leaves the bias b out.
+            pub fn no_bias(mut self) -> Self {
+                self$(.$at)?.bias = false;
+                self
+            }
+
+            /// How the weights are filled; [`Initialiser::before`] the activation unless given.
+            pub fn init(mut self, init: Initialiser) -> Self {
+                self$(.$at)?.init = Some(init);
+                self
+            }
+        }
+    };
+}
+pub(crate) use weighted;
+
 /// The axes of `x` if it has `K` of them; else an error that says what the layer reads.
 fn axes<const K: usize>(layer: &str, x: &Symbol, meaning: &str) -> Result<[usize; K], GraphError> {
     let shape = x.shape();

@@ -283,6 +283,29 @@ per_isa!(
     }
 );
 
+/// Slopes of z and n of h = (1 − z)·n + z·before, for one row of a GRU's trace y (h, r, z, n, …).
+#[inline(always)]
+fn blend_back(
+    spec: &Spec,
+    y: &[f32],
+    g: &[f32],
+    before: &[f32],
+    later: &mut [f32],
+    dz: &mut [f32],
+    dn: &mut [f32],
+) {
+    let n = spec.hidden;
+    let (keep, new) = (&y[2 * n..3 * n], &y[3 * n..4 * n]);
+    for k in 0..n {
+        let dh = g[k] + later[k];
+        dn[k] = dh * (1.0 - keep[k]) + g[3 * n + k];
+        dz[k] = dh * (before[k] - new[k]) + g[2 * n + k];
+        later[k] = dh * keep[k];
+    }
+    pull(spec.state, spec.limit, new, dn);
+    pull(spec.gate, spec.limit, keep, dz);
+}
+
 per_isa!(
     pub(super) fn gru_back(
         spec: Spec,
@@ -299,18 +322,11 @@ per_isa!(
         for (r, later) in later.chunks_exact_mut(n).enumerate() {
             let (y, g) = (&y[r * y_row..][..5 * n], &g[r * y_row..][..5 * n]);
             let before = &before[r * before_row..][..n];
-            let (reset, keep, new) = (&y[n..2 * n], &y[2 * n..3 * n], &y[3 * n..4 * n]);
+            let reset = &y[n..2 * n];
             let (dr, rest) = d[r * d_row..][..4 * n].split_at_mut(n);
             let (dz, rest) = rest.split_at_mut(n);
             let (du, dn) = rest.split_at_mut(n);
-            for k in 0..n {
-                let dh = g[k] + later[k];
-                dn[k] = dh * (1.0 - keep[k]) + g[3 * n + k];
-                dz[k] = dh * (before[k] - new[k]) + g[2 * n + k];
-                later[k] = dh * keep[k];
-            }
-            pull(spec.state, spec.limit, new, dn);
-            pull(spec.gate, spec.limit, keep, dz);
+            blend_back(&spec, y, g, before, later, dz, dn);
             for k in 0..n {
                 du[k] = dn[k] * reset[k] + g[4 * n + k];
                 dr[k] = dn[k] * y[4 * n + k] + g[n + k];
@@ -337,16 +353,8 @@ per_isa!(
         for (r, later) in later.chunks_exact_mut(n).enumerate() {
             let (y, g) = (&y[r * y_row..][..4 * n], &g[r * y_row..][..4 * n]);
             let before = &before[r * before_row..][..n];
-            let (keep, new) = (&y[2 * n..3 * n], &y[3 * n..]);
             let (dz, dn) = d[r * d_row + n..][..2 * n].split_at_mut(n);
-            for k in 0..n {
-                let dh = g[k] + later[k];
-                dn[k] = dh * (1.0 - keep[k]) + g[3 * n + k];
-                dz[k] = dh * (before[k] - new[k]) + g[2 * n + k];
-                later[k] = dh * keep[k];
-            }
-            pull(spec.state, spec.limit, new, dn);
-            pull(spec.gate, spec.limit, keep, dz);
+            blend_back(&spec, y, g, before, later, dz, dn);
         }
     }
 );

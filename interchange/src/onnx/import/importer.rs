@@ -157,6 +157,18 @@ impl Importer {
         self.run(&value)
     }
 
+    /// The same, where it is a picture (or a line, or a volume) with channels.
+    pub fn picture(&mut self, node: &Node, k: usize) -> Result<Live, Trouble> {
+        let x = self.live(node, k)?;
+        match x.rank() {
+            0..3 => Err(Trouble::malformed(format!(
+                "an image has at least 3 axes, found {:?}",
+                x.shape()
+            ))),
+            _ => Ok(x),
+        }
+    }
+
     /// As a value of the running network; known numbers become constants.
     pub fn run(&mut self, value: &Value) -> Result<Live, Trouble> {
         match value {

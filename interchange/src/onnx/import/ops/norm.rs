@@ -99,13 +99,7 @@ fn vector(cx: &mut Importer, node: &Node, k: usize, role: &str) -> Result<Symbol
 }
 
 fn instance_norm(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
-    let x = cx.live(node, 0)?;
-    if x.rank() < 3 {
-        return Err(Trouble::malformed(format!(
-            "an image has at least 3 axes, found {:?}",
-            x.shape()
-        )));
-    }
+    let x = cx.picture(node, 0)?;
     let x = x.arranged(&channels_last(x.rank()))?;
     let over: Vec<usize> = (1..x.rank() - 1).collect();
     let [centred, inverse, _] = standardised(&x.symbol, &over, node.float("epsilon", 1e-5))?;
@@ -234,13 +228,7 @@ fn lp_norm(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
 }
 
 fn local_response(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
-    let x = cx.live(node, 0)?;
-    if x.rank() < 3 {
-        return Err(Trouble::malformed(format!(
-            "an image has at least 3 axes, found {:?}",
-            x.shape()
-        )));
-    }
+    let x = cx.picture(node, 0)?;
     let x = x.arranged(&channels_last(x.rank()))?;
     let channels = size("size", node.int("size", 0)?)?;
     if channels.is_multiple_of(2) {

@@ -204,13 +204,7 @@ fn lp_pool(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
 
 /// Over all axes behind batch and channels, which stay with length 1.
 fn global(cx: &mut Importer, node: &Node, kind: ReduceKind) -> Result<Vec<Value>, Trouble> {
-    let x = cx.live(node, 0)?;
-    if x.rank() < 3 {
-        return Err(Trouble::malformed(format!(
-            "an image has at least 3 axes, found {:?}",
-            x.shape()
-        )));
-    }
+    let x = cx.picture(node, 0)?;
     let over: Vec<usize> = (2..x.rank()).map(|a| x.place(a)).collect();
     let y = x.symbol.reduce(kind, &over)?;
     Ok(vec![x.with(y).into()])
