@@ -174,6 +174,11 @@ fn e8_error_gallery_keeps_pixels_and_says_true_to_predicted() -> Result<(), Erro
     assert_well_formed(&svg);
     assert!(svg.contains("a&lt;b → c") && svg.contains("image-rendering:pixelated"));
     assert_eq!(pictures(&svg)[0].get_pixel(1, 1).0, [80, 80, 80, 255]);
+    let svg = gallery(
+        "Pairs",
+        &[Tile::new(Array3::zeros((8, 8, 1)), "PermanentCrop\n89 %")],
+    )?;
+    assert!(svg.contains(">PermanentCrop<") && svg.contains(">89 %<"), "{svg}");
     assert!(gallery("Errors", &[])?.contains("no data"));
     assert!(gallery("Errors", &[Tile::new(Array3::zeros((2, 2, 7)), "")]).is_err());
     Ok(())

@@ -23,7 +23,7 @@ pub enum Verdict {
 pub struct Tile {
     /// The picture `[H, W, C]`, `C` = 1 (grey), 2 (grey, alpha), 3 (RGB) or 4 (RGBA).
     pub picture: Array3<u8>,
-    /// Text below the picture, such as `4 → 9`.
+    /// Text below the picture, such as `4 → 9`; a line break starts another line.
     pub caption: String,
     /// Decides the colour of the frame.
     pub verdict: Verdict,
@@ -169,7 +169,7 @@ impl Grid {
             all.map(|line| BOLD * text_width(&line, CAPTION))
                 .fold(0.0, f64::max)
         };
-        let split = widest(&|t| vec![t.caption.clone()]) > 1.2 * side && guesses == 0;
+        let split = widest(&|t| caption_lines(&t.caption, false)) > 1.2 * side && guesses == 0;
         let wide = side.max(widest(&|t| caption_lines(&t.caption, split)).min(side * 1.5));
         let lines = tiles.iter().map(|t| caption_lines(&t.caption, split).len()).max();
         let captions = match lines.unwrap_or(0) {
@@ -246,12 +246,11 @@ impl Grid {
     }
 }
 
-/// A caption in one line, or before and after its arrow in two.
+/// A caption's own lines, or one, or before and after its arrow in two.
 fn caption_lines(caption: &str, split: bool) -> Vec<String> {
     match caption.split_once(" → ") {
         Some((truth, predicted)) if split => vec![truth.to_string(), format!("→ {predicted}")],
-        _ if caption.is_empty() => Vec::new(),
-        _ => vec![caption.to_string()],
+        _ => caption.lines().map(String::from).collect(),
     }
 }
 

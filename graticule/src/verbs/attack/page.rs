@@ -197,7 +197,7 @@ fn add_pairs(report: &mut Report, args: &Args, pairs: &[Pair], size: f32) -> Out
     report.section("Before and after");
     let tiles = pairs.iter().flat_map(|pair| {
         let [before, after] = &pair.said;
-        let said = |(class, p): &(String, f64)| format!("{class} {}", percent(*p)).replace(".00", "");
+        let said = |(class, p): &(String, f64)| format!("{class}\n{}", percent(*p)).replace(".00", "");
         let [picture, attacked, difference] = pair.pictures.clone();
         let mut attacked = Tile::new(attacked, format!("→ {}", said(after)));
         attacked.verdict = match after.0 == pair.truth {
