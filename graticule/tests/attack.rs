@@ -276,6 +276,31 @@ fn e6_lenet_falls_to_pgd_on_mnist() {
 }
 
 #[test]
+#[ignore = "trains for some minutes"]
+fn e6_lenet_learns_to_withstand_pgd_on_mnist() {
+    let Some(mnist) = shared_text("mnist") else { return };
+    let desk = Desk::new();
+    let recipe = "--epochs 16 --lr 0.003 --weight-decay 0 --augment none --no-report";
+    let mut train = vec!["train", &mnist, "--model", "lenet5", "--adversarial", "0.3"];
+    train.extend(recipe.split(' '));
+    desk.run(&train).done();
+    let args = [
+        "attack",
+        "runs/mnist-1",
+        "--strength",
+        "0.1,0.3",
+        "--steps",
+        "40",
+        "--samples",
+        "2000",
+        "--json",
+    ];
+    let told = desk.run(&args).json();
+    let pgd = accuracy(&told, "pgd");
+    assert!(pgd[0] > 0.97 && pgd[2] >= 0.85, "{pgd:?}");
+}
+
+#[test]
 #[ignore = "trains for a minute"]
 fn e6_a_tenth_of_a_satellite_picture_makes_it_a_forest() {
     let (Some(zip), Some(splits)) = (
