@@ -280,9 +280,17 @@ fn e6_lenet_falls_to_pgd_on_mnist() {
 fn e6_lenet_learns_to_withstand_pgd_on_mnist() {
     let Some(mnist) = shared_text("mnist") else { return };
     let desk = Desk::new();
-    let recipe = "--epochs 16 --lr 0.003 --weight-decay 0 --augment none --no-report";
-    let mut train = vec!["train", &mnist, "--model", "lenet5", "--adversarial", "0.3"];
-    train.extend(recipe.split(' '));
+    let train = [
+        "train",
+        &mnist,
+        "--model",
+        "lenet5",
+        "--adversarial",
+        "0.3",
+        "--epochs",
+        "16",
+        "--no-report",
+    ];
     desk.run(&train).done();
     let args = [
         "attack",
