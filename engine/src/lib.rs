@@ -15,7 +15,7 @@ mod update;
 mod workers;
 
 pub use error::EngineError;
-pub use kernels::optimizer::{Clip, Span};
+pub use kernels::optimizer::{Clip, Descent, Span};
 pub use kernels::{Isa, Level, Precision};
 pub use parameters::{Entry, Layout, Parameters};
 pub use plan::Epilogue;

@@ -1,7 +1,10 @@
 //! Compiled programs.
 
+mod moving;
+mod profile;
+
+use std::ops::Range;
 use std::sync::Arc;
-use std::time::Instant;
 
 use graph::ops::Cost;
 use graph::{Binding, Shape, Symbol};
@@ -12,6 +15,8 @@ use crate::lanes::{self, LaneProgram};
 use crate::plan::{Plan, Region, Slot, Wanted, plan};
 use crate::workers::{Memory, execute};
 use crate::{Buffer, EngineError, Layout, Parameters, Pool};
+use moving::Left;
+pub use profile::StepInfo;
 
 /// Into how many partial results a sum over samples is split. It does not depend on the number of
 /// threads, so neither do the results; more threads than this share no batch.
@@ -118,6 +123,9 @@ pub struct Request {
     pub gradients: Vec<(Symbol, Symbol)>,
     /// Pairs (state parameter, its value after the run).
     pub updates: Vec<(Symbol, Symbol)>,
+    /// Whether gradients of many weights may be left to [`Program::descend`], which moves the weights while a part
+    /// of their gradient is in a core's cache. Nothing else may need them, such as their norm.
+    pub fuse_update: bool,
 }
 
 impl Request {
@@ -162,21 +170,9 @@ pub struct Program {
     source: (Request, Binding),
     /// The same program with every value in a place of its own.
     apart: Option<Box<Program>>,
-}
-
-/// One step of a program, for benchmarks and reports.
-#[derive(Debug, Clone)]
-pub struct StepInfo {
-    /// The op's name.
-    pub op: &'static str,
-    /// The graph node it computes.
-    pub symbol: Symbol,
-    /// Its arithmetic.
-    pub arithmetic: Cost,
-    /// Bytes of its operands and of its result: what it must at least move to and fro.
-    pub bytes: usize,
-    /// Seconds it took.
-    pub seconds: f64,
+    /// Which gradients the store has after a run; [`Program::descend`] makes the others.
+    elsewhere: Vec<Range<usize>>,
+    left: Left,
 }
 
 impl Program {
@@ -211,6 +207,7 @@ impl Program {
             outputs: &request.outputs,
             gradients: &request.gradients,
             updates: &request.updates,
+            fuse_update: request.fuse_update && resident,
         };
         let tiny = if engine.lanes {
             lanes::compile(&wanted, layout, binding)?
@@ -232,6 +229,8 @@ impl Program {
             workers: Buffer::new(plan.worker * engine.threads()),
             source: (request.clone(), binding.clone()),
             apart: None,
+            elsewhere: plan.elsewhere(layout.trainable_length()),
+            left: Left::Nothing,
             prepared: None,
             layout: layout.clone(),
             engine: engine.clone(),
@@ -316,83 +315,13 @@ impl Program {
         self.run_with_clock(parameters, key, None)
     }
 
-    /// Runs step by step over the whole batch and says how long each took. Outputs and gradients are
-    /// there afterwards as after [`Program::run`].
-    ///
-    /// # Errors
-    /// As [`Program::run`].
-    pub fn profile(&mut self, parameters: &mut Parameters, key: u64) -> Result<Vec<StepInfo>, EngineError> {
-        if self.lanes.is_some() {
-            return self.timed(parameters, key);
-        }
-        // Steps that run apart need values that outlive a micro-batch.
-        let mut apart = match self.apart.take() {
-            Some(apart) => apart,
-            None => {
-                let (request, binding) = &self.source;
-                Box::new(Self::planned(
-                    &self.engine,
-                    request,
-                    &self.layout,
-                    binding,
-                    false,
-                )?)
-            }
-        };
-        for (from, to) in self.plan.inputs.iter().zip(&apart.plan.inputs) {
-            let (from, to) = (from.slot, to.slot);
-            let values = &self.arena[from.offset..from.offset + from.elements];
-            apart.arena[to.offset..to.offset + to.elements].copy_from_slice(values);
-        }
-        let times = apart.timed(parameters, key);
-        self.gradients.copy_from_slice(&apart.gradients);
-        for ((to, _), (from, _)) in self.plan.outputs.iter().zip(&apart.plan.outputs) {
-            if let (Region::Arena, Region::Arena) = (to.region, from.region) {
-                let values = &apart.arena[from.offset..from.offset + from.elements];
-                self.arena[to.offset..to.offset + to.elements].copy_from_slice(values);
-            }
-        }
-        self.apart = Some(apart);
-        times
-    }
-
-    fn timed(&mut self, parameters: &mut Parameters, key: u64) -> Result<Vec<StepInfo>, EngineError> {
-        let mut times = Vec::with_capacity(self.size().0);
-        let mut last = Instant::now();
-        let mut clock = |step: usize| {
-            let now = Instant::now();
-            times.push((step, (now - last).as_secs_f64()));
-            last = now;
-        };
-        self.run_with_clock(parameters, key, Some(&mut clock))?;
-        let info = |(step, seconds): (usize, f64)| {
-            if let Some(lanes) = &self.lanes {
-                return lanes.parts[step].info(seconds);
-            }
-            let step = &self.plan.steps[step];
-            StepInfo {
-                op: step.op,
-                symbol: step.symbol.clone(),
-                arithmetic: step.arithmetic,
-                bytes: 4
-                    * (step.output.elements + step.operands.iter().map(|o| o.slot.elements).sum::<usize>()),
-                seconds,
-            }
-        };
-        Ok(times.into_iter().map(info).collect())
-    }
-
     fn run_with_clock(
         &mut self,
         parameters: &mut Parameters,
         key: u64,
         clock: Option<&mut dyn FnMut(usize)>,
     ) -> Result<(), EngineError> {
-        if !Arc::ptr_eq(parameters.layout(), &self.layout) {
-            return Err(EngineError::Parameters(
-                "it was laid out for another network".into(),
-            ));
-        }
+        self.check_layout(parameters)?;
         if let Some(lanes) = &self.lanes {
             let memories = Memories {
                 parameters: parameters.values_unchanged(),
@@ -414,7 +343,20 @@ impl Program {
             workers: &mut self.workers,
         };
         execute(&self.plan, memory, (key, prepared), self.engine.pool(), clock);
+        self.left = match self.leaves_gradients() {
+            true => Left::Key(key),
+            false => Left::Nothing,
+        };
         Ok(())
+    }
+
+    fn check_layout(&self, parameters: &Parameters) -> Result<(), EngineError> {
+        match Arc::ptr_eq(parameters.layout(), &self.layout) {
+            true => Ok(()),
+            false => Err(EngineError::Parameters(
+                "it was laid out for another network".into(),
+            )),
+        }
     }
 
     /// The numbers of output `index` after a run, row-major.
@@ -444,7 +386,8 @@ impl Program {
         &self.plan.outputs[index].1
     }
 
-    /// Gradients after a run, in the layout of the trainable parameters (padding is 0).
+    /// Gradients after a run, in the layout of the trainable parameters (padding is 0). Those that
+    /// [`Request::fuse_update`] leaves for later are there after [`Program::complete_gradients`].
     pub fn gradients(&self) -> &[f32] {
         &self.gradients
     }

@@ -1,6 +1,6 @@
 //! What an optimizer needs of the machine: one pass over the parameters, and the gradients' norm.
 
-use crate::kernels::optimizer::{self, Clip, SLOTS, Span, Store};
+use crate::kernels::optimizer::{self, Descent, SLOTS, Store};
 use crate::{Engine, EngineError};
 use graph::Movement;
 
@@ -9,13 +9,15 @@ impl Engine {
     /// gradients and each run of `state` lie alike. The bits do not depend on the threads.
     ///
     /// ```
-    /// use graticule_engine::{Clip, Engine, Span};
+    /// use graticule_engine::{Clip, Descent, Engine, Span};
     /// use graph::Movement;
     /// let (mut p, g) = ([1.0, -2.0], [0.5, 3.0]);
-    /// let rules = [Movement::Plain { rate: 0.1, decay: 0.0 }];
-    /// let spans = [Span { range: 0..2, rule: 0 }];
-    /// let clip = Clip { scale: 1.0, most: 1.0 };
-    /// Engine::new(1).descend(&rules, &spans, clip, &mut p, &g, [])?;
+    /// let descent = Descent {
+    ///     rules: &[Movement::Plain { rate: 0.1, decay: 0.0 }],
+    ///     spans: &[Span { range: 0..2, rule: 0 }],
+    ///     clip: Clip { scale: 1.0, most: 1.0 },
+    /// };
+    /// Engine::new(1).descend(descent, &mut p, &g, [])?;
     /// assert_eq!(p, [0.95, -2.1]);
     /// # Ok::<(), graticule_engine::EngineError>(())
     /// ```
@@ -25,44 +27,13 @@ impl Engine {
     /// names a rule that there is not; nothing has changed then.
     pub fn descend<'a>(
         &self,
-        rules: &[Movement],
-        spans: &[Span],
-        clip: Clip,
-        parameters: &'a mut [f32],
-        gradients: &'a [f32],
+        descent: Descent<'_>,
+        parameters: &mut [f32],
+        gradients: &[f32],
         state: impl IntoIterator<Item = &'a mut [f32]>,
     ) -> Result<(), EngineError> {
-        let length = parameters.len();
-        let mut slots: [&mut [f32]; SLOTS] = Default::default();
-        let mut found = 0;
-        for run in state {
-            if run.len() != length || found == SLOTS {
-                return Err(unfit("runs of state", run.len(), length));
-            }
-            slots[found] = run;
-            found += 1;
-        }
-        if gradients.len() != length {
-            return Err(unfit("gradients", gradients.len(), length));
-        }
-        for span in spans {
-            let needs = rules.get(span.rule).map(Movement::slots);
-            if span.range.start > span.range.end || span.range.end > length || needs.is_none_or(|n| n > found)
-            {
-                let message = format!(
-                    "{span:?} of {length} parameters with {} rules and {found} runs of state; it must lie \
-                     within them, and its rule's state must be there",
-                    rules.len()
-                );
-                return Err(EngineError::Parameters(message));
-            }
-        }
-        let mut store = Store {
-            parameters,
-            gradients,
-            state: slots,
-        };
-        optimizer::descend((self.pool(), self.isa()), rules, spans, clip, &mut store);
+        let mut store = store(&descent, parameters, gradients, state)?;
+        optimizer::descend((self.pool(), self.isa()), descent, &mut store);
         Ok(())
     }
 
@@ -70,6 +41,44 @@ impl Engine {
     pub fn norm(&self, numbers: &[f32]) -> f64 {
         optimizer::norm(self.pool(), self.isa(), numbers)
     }
+}
+
+/// Puts runs together, if they belong together and the step fits them.
+pub(crate) fn store<'a, 'b: 'a>(
+    descent: &Descent<'_>,
+    parameters: &'a mut [f32],
+    gradients: &'a [f32],
+    state: impl IntoIterator<Item = &'b mut [f32]>,
+) -> Result<Store<'a>, EngineError> {
+    let length = parameters.len();
+    let mut slots: [&mut [f32]; SLOTS] = Default::default();
+    let mut found = 0;
+    for run in state {
+        if run.len() != length || found == SLOTS {
+            return Err(unfit("runs of state", run.len(), length));
+        }
+        slots[found] = run;
+        found += 1;
+    }
+    if gradients.len() != length {
+        return Err(unfit("gradients", gradients.len(), length));
+    }
+    for span in descent.spans {
+        let needs = descent.rules.get(span.rule).map(Movement::slots);
+        if span.range.start > span.range.end || span.range.end > length || needs.is_none_or(|n| n > found) {
+            let message = format!(
+                "{span:?} of {length} parameters with {} rules and {found} runs of state; it must lie \
+                 within them, and its rule's state must be there",
+                descent.rules.len()
+            );
+            return Err(EngineError::Parameters(message));
+        }
+    }
+    Ok(Store {
+        parameters,
+        gradients,
+        state: slots,
+    })
 }
 
 fn unfit(what: &str, found: usize, length: usize) -> EngineError {
@@ -81,6 +90,12 @@ fn unfit(what: &str, found: usize, length: usize) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Clip, Span};
+
+    fn by<'a>(rules: &'a [Movement], spans: &'a [Span]) -> Descent<'a> {
+        let clip = Clip::default();
+        Descent { rules, spans, clip }
+    }
 
     #[test]
     fn runs_that_do_not_belong_together_are_refused_and_left_alone() {
@@ -93,6 +108,7 @@ mod tests {
             along: 1.0,
             decay: 0.0,
         };
+        let rules = [momentum];
         let tries = [
             (4, 4, 4, 0),
             (4, 3, 4, 0),
@@ -104,13 +120,13 @@ mod tests {
             let (mut p, mut b) = ([1.0; 4], vec![0.0; state]);
             let spans = [Span { range: 0..end, rule }];
             let g = vec![1.0; gradients];
-            let done = engine.descend(&[momentum], &spans, Clip::default(), &mut p, &g, [&mut b[..]]);
+            let done = engine.descend(by(&rules, &spans), &mut p, &g, [&mut b[..]]);
             assert_eq!(done.is_ok(), case == 0, "case {case}: {done:?}");
             assert_eq!(p == [1.0; 4], case != 0);
         }
         let mut p = [1.0; 4];
         let spans = [Span { range: 0..4, rule: 0 }];
-        let missing = engine.descend(&[momentum], &spans, Clip::default(), &mut p, &[1.0; 4], []);
+        let missing = engine.descend(by(&rules, &spans), &mut p, &[1.0; 4], []);
         assert!(missing.is_err() && p == [1.0; 4]);
     }
 }

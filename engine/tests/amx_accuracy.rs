@@ -270,7 +270,7 @@ fn train_on(engine: &Engine, net: &Small) -> Vec<f32> {
             .map(|(_, s)| s.clone())
             .zip(net.gradients.clone())
             .collect(),
-        updates: vec![],
+        ..Request::default()
     };
     let mut program = Program::compile(engine, &request, &layout, &Binding::batch(SAMPLES)).unwrap();
     for (symbol, values) in &net.inputs {

@@ -65,7 +65,7 @@ fn in_bands(y: &Symbol, batch: usize) -> bool {
     let request = Request {
         outputs: vec![loss],
         gradients: trainable.into_iter().zip(gradients).collect(),
-        updates: vec![],
+        ..Request::default()
     };
     let layout = Parameters::new(&named);
     let program = Program::compile(&Engine::new(1), &request, layout.layout(), &Binding::batch(batch));

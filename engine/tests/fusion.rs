@@ -272,7 +272,7 @@ fn regression(
     let request = Request {
         outputs: vec![loss.clone()],
         gradients: vec![(w.clone(), gradient.clone())],
-        updates: vec![],
+        ..Request::default()
     };
     let (engine, batch) = (Engine::new(threads).without_lanes(), labels.len());
     let mut program =

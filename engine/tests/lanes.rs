@@ -47,7 +47,7 @@ fn training(loss: Symbol) -> Request {
     Request {
         outputs: vec![loss],
         gradients: trainable.into_iter().zip(gradients).collect(),
-        updates: vec![],
+        ..Request::default()
     }
 }
 

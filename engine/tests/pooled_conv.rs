@@ -124,7 +124,7 @@ fn run(isa: Isa, output: &Symbol, p: &Symbol, values: &[f32], x: &[f32]) -> (Vec
     let request = Request {
         outputs: vec![output.clone()],
         gradients: vec![(p.clone(), gradient[0].clone())],
-        updates: vec![],
+        ..Request::default()
     };
     let engine = Engine::with_isa(1, isa);
     let mut program = Program::compile(&engine, &request, store.layout(), &Binding::batch(1)).unwrap();
@@ -174,7 +174,7 @@ fn ops(output: &Symbol, parameters: &[Symbol]) -> Vec<&'static str> {
     let request = Request {
         outputs: vec![output.sum().unwrap()],
         gradients: parameters.iter().cloned().zip(gradients).collect(),
-        updates: vec![],
+        ..Request::default()
     };
     let engine = Engine::new(1);
     let mut program = Program::compile(&engine, &request, store.layout(), &Binding::batch(4)).unwrap();

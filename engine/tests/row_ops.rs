@@ -164,6 +164,7 @@ fn run(
         outputs: lowered.outputs,
         gradients: vec![],
         updates: lowered.updates,
+        ..Request::default()
     };
     let engine = Engine::new(threads).without_lanes();
     let mut program =

@@ -76,7 +76,7 @@ fn train(model: &Model) -> Parameters {
     let request = Request {
         outputs: vec![loss],
         gradients: trained.into_iter().zip(gradients).collect(),
-        updates: vec![],
+        ..Request::default()
     };
     let mut parameters = common::parameters(model, 1);
     let binding = Binding::batch(BATCH);

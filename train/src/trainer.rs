@@ -7,7 +7,7 @@ mod update;
 use data::{Batch, Loader, TargetKind};
 use engine::{Buffer, Program, Request};
 use graph::{Binding, Mode, Symbol, differentiate, lower_each};
-use nn::{Loss, Progress, Scheduler};
+use nn::{GradientClipping, Loss, Progress, Scheduler};
 
 use crate::diagnose::{self, LayerHealth};
 use crate::evaluate::{Predictions, predict_changed};
@@ -289,9 +289,10 @@ impl Trainer {
 
     /// Moves the parameters along the gradients of the last run; the gradients' norm if it was needed.
     fn update(&mut self, learning_rate: f64) -> Result<Option<f64>, TrainError> {
-        let values = self.network.parameters_mut().values_mut();
-        let gradients = self.programs[self.current].program.gradients();
-        self.update.apply(self.step + 1, learning_rate, values, gradients)
+        let program = &mut self.programs[self.current].program;
+        let parameters = self.network.parameters_mut();
+        self.update
+            .apply(self.step + 1, learning_rate, parameters, program)
     }
 
     /// The loss of a batch and its gradients' size, layer by layer, without an update (row S23).
@@ -303,7 +304,9 @@ impl Trainer {
         self.forward_backward(batch, 0)?;
         // Looking must not change running statistics.
         self.network.parameters_mut().values_mut().copy_from_slice(&state);
-        let gradients = self.programs[self.current].program.gradients().to_vec();
+        let program = &mut self.programs[self.current].program;
+        program.complete_gradients()?;
+        let gradients = program.gradients().to_vec();
         let report = self.look(batch, &gradients)?;
         self.network.parameters_mut().values_mut().copy_from_slice(&state);
         Ok(report)
@@ -403,6 +406,7 @@ fn request(
         outputs: vec![loss, lowered.outputs[1].clone()],
         gradients: trainable.into_iter().zip(gradients).collect(),
         updates: lowered.updates,
+        fuse_update: !matches!(settings.clipping, Some(GradientClipping::Norm(_))),
     };
     Ok((request, layers))
 }

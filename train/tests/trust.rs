@@ -263,3 +263,43 @@ fn a_model_file_with_a_nan_in_it_is_refused_by_name() {
         "{message}"
     );
 }
+
+#[test]
+fn a_loss_that_is_not_a_number_leaves_wide_layers_as_they_were() {
+    // So many weights that they move while their gradient is made.
+    let image = Symbol::input("image", [8, 8, 1]);
+    let x = Dense::new(512).on(&Flatten.on(&image).unwrap()).unwrap();
+    let x = Dense::new(520).activation(Relu).on(&x).unwrap();
+    let logits = Dense::new(10).on(&x).unwrap();
+    let model = Model::new("wide", &image, &logits).unwrap();
+    let settings = settings(1);
+    let (mut trainer, run) = trainer_of(model.clone(), &Engine::new(2), &settings, None);
+    let (mut other, _) = trainer_of(model, &Engine::new(2), &settings, None);
+    let mut batches: Vec<_> = run.train.epoch(0).take(2).map(Result::unwrap).collect();
+    for trainer in [&mut trainer, &mut other] {
+        trainer.step(&batches[0], 1).unwrap();
+    }
+    let state = |trainer: &Trainer| {
+        let memory = trainer.memory().iter().map(|slot| bits(slot));
+        let all = memory.chain([bits(trainer.network.parameters().values())]);
+        all.collect::<Vec<_>>()
+    };
+    let before = state(&trainer);
+    let pixel = std::mem::replace(&mut batches[1].inputs[7], f32::NAN);
+    let error = trainer.step(&batches[1], 1).unwrap_err();
+    batches[1].inputs[7] = pixel;
+    assert!(matches!(error, TrainError::NotFinite { .. }), "{error}");
+    assert!(state(&trainer) == before);
+    // Looking at gradients makes them all, and changes nothing.
+    let report = trainer.diagnose(&batches[1]).unwrap();
+    let gradients: Vec<f32> = report.iter().filter_map(|layer| layer.gradient).collect();
+    assert!(
+        gradients.len() == 3 && gradients.iter().all(|&g| g > 0.0),
+        "{gradients:?}"
+    );
+    assert!(state(&trainer) == before);
+    for trainer in [&mut trainer, &mut other] {
+        trainer.step(&batches[1], 1).unwrap();
+    }
+    assert!(state(&trainer) == state(&other) && state(&trainer) != before);
+}

@@ -95,6 +95,8 @@ struct Rows {
 
 /// Rows of a piece when rows are not samples.
 const BLOCK: usize = 14;
+/// Elements of a weight gradient that are made together: a core's own cache holds them.
+const NEAR: usize = 64 * 1024;
 
 impl Kernel for Rows {
     fn work(&self) -> Work {
@@ -174,22 +176,29 @@ impl Kernel for Outer {
             true => (m, 0, task.count() * k / self.batch),
             false => (task.output.len() / n.max(1), task.range.start * BLOCK, k),
         };
-        let x = Operands {
-            a: &a[first..],
-            a_row: 1,
-            a_column: m,
-            starts: &Start::ONE,
-            depth,
-            b,
-            b_row: n,
-            bias: None,
-            residual: None,
-        };
         let finish = Finish {
             accumulate: self.reduce && !task.fresh,
             relu: false,
         };
-        brgemm(self.isa, rows, n, &x, task.output, n, finish);
+        // The matrix kernel goes down columns first, which over many long rows would touch a page for each.
+        let block = BLOCK * (NEAR / (BLOCK * n).max(1)).max(1);
+        for (done, output) in (0..rows)
+            .step_by(block)
+            .zip(task.output.chunks_mut((block * n).max(1)))
+        {
+            let x = Operands {
+                a: &a[first + done..],
+                a_row: 1,
+                a_column: m,
+                starts: &Start::ONE,
+                depth,
+                b,
+                b_row: n,
+                bias: None,
+                residual: None,
+            };
+            brgemm(self.isa, output.len() / n.max(1), n, &x, output, n, finish);
+        }
     }
 }
 

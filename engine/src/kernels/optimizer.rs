@@ -5,6 +5,7 @@
 mod loops;
 mod norm;
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
 use graph::Movement;
@@ -65,64 +66,102 @@ pub(crate) struct Store<'a> {
     pub state: [&'a mut [f32]; SLOTS],
 }
 
-impl Store<'_> {
-    /// The same elements of all; an absent slot stays empty.
-    fn part(&mut self, range: Range<usize>) -> Store<'_> {
-        Store {
-            parameters: &mut self.parameters[range.clone()],
-            gradients: &self.gradients[range.clone()],
-            state: self.state.each_mut().map(|slot| {
-                if slot.is_empty() {
-                    &mut slot[..]
-                } else {
-                    &mut slot[range.clone()]
-                }
-            }),
-        }
-    }
+/// One step of an optimizer: what moves, by which rules. What lies in no span stays as it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Descent<'a> {
+    /// The rules of this step.
+    pub rules: &'a [Movement],
+    /// Runs of parameters and which rule moves each.
+    pub spans: &'a [Span],
+    /// What is done to each gradient first.
+    pub clip: Clip,
 }
 
 /// Moves all spans of the store. The caller has checked that the slots have the parameters' length, or
 /// are empty where no rule needs them.
-pub(crate) fn descend(
-    (pool, isa): (&Pool, Isa),
-    rules: &[Movement],
-    spans: &[Span],
-    clip: Clip,
-    store: &mut Store<'_>,
-) {
+pub(crate) fn descend((pool, isa): (&Pool, Isa), descent: Descent<'_>, store: &mut Store<'_>) {
     let length = store.parameters.len();
     let threads = if length < WORTH_SHARING { 1 } else { pool.threads() };
-    if threads == 1 {
-        for span in spans {
-            step(isa, &rules[span.rule], clip, &mut store.part(span.range.clone()));
+    let moving = Moving::new(isa, descent, store);
+    let work = |worker: usize| {
+        for range in shares(std::slice::from_ref(&(0..length)), worker, threads) {
+            // SAFETY: workers' shares do not overlap, and each is used by one worker.
+            unsafe { moving.run(range, None) };
         }
-        return;
+    };
+    match threads {
+        1 => work(0),
+        _ => pool.run(&work),
     }
-    let whole = Whole::of(store);
-    pool.run(&|worker| {
-        let own = cut(length, worker, threads)..cut(length, worker + 1, threads);
-        for span in spans {
-            let range = span.range.start.max(own.start)..span.range.end.min(own.end);
-            if !range.is_empty() {
-                // SAFETY: workers' ranges do not overlap, and each is used by one worker.
-                let mut part = unsafe { whole.part(range) };
-                step(isa, &rules[span.rule], clip, &mut part);
-            }
+}
+
+/// What one of several workers takes of some runs, which do not overlap.
+pub(crate) fn shares(
+    runs: &[Range<usize>],
+    worker: usize,
+    threads: usize,
+) -> impl Iterator<Item = Range<usize>> {
+    let length = runs.iter().map(Range::len).sum();
+    let own = cut(length, worker, threads)..cut(length, worker + 1, threads);
+    let mut before = 0;
+    runs.iter().filter_map(move |run| {
+        let at = |place: usize| run.start + place.clamp(before, before + run.len()) - before;
+        let range = at(own.start)..at(own.end);
+        before += run.len();
+        (!range.is_empty()).then_some(range)
+    })
+}
+
+/// A step at work on a store, of which several workers move parts.
+pub(crate) struct Moving<'a> {
+    isa: Isa,
+    descent: Descent<'a>,
+    whole: Whole,
+    store: PhantomData<&'a mut [f32]>,
+}
+
+impl<'a> Moving<'a> {
+    /// A step on this store. Rules and slots have been checked as for [`descend`].
+    pub fn new(isa: Isa, descent: Descent<'a>, store: &'a mut Store<'_>) -> Self {
+        Self {
+            isa,
+            descent,
+            whole: Whole::of(store),
+            store: PhantomData,
         }
-    });
+    }
+
+    /// Moves what spans have of these elements; `gradients` takes the place of the store's, if given.
+    ///
+    /// # Safety
+    /// Nobody else uses these elements meanwhile.
+    pub unsafe fn run(&self, range: Range<usize>, gradients: Option<&[f32]>) {
+        let Descent { rules, spans, clip } = self.descent;
+        for span in spans {
+            let own = span.range.start.max(range.start)..span.range.end.min(range.end);
+            if own.is_empty() {
+                continue;
+            }
+            // SAFETY: a part of `range`, which is the caller's alone.
+            let mut part = unsafe { self.whole.part(own.clone()) };
+            if let Some(gradients) = gradients {
+                part.gradients = &gradients[own.start - range.start..own.end - range.start];
+            }
+            step(self.isa, &rules[span.rule], clip, &mut part);
+        }
+    }
 }
 
 /// Where a worker's share begins: at a cache line.
 fn cut(length: usize, worker: usize, threads: usize) -> usize {
-    if worker == threads {
+    if worker >= threads {
         length
     } else {
         length / 16 * worker / threads * 16
     }
 }
 
-/// A store that several workers take parts of.
+/// Where a store's runs begin.
 struct Whole {
     parameters: *mut f32,
     gradients: *const f32,

@@ -11,9 +11,12 @@ mod fuse_pool;
 mod ir;
 mod link;
 mod memory;
+mod moved;
 mod placement;
 mod remake;
 mod schedule;
+
+use std::ops::Range;
 
 use graph::ops::{Cost, Op};
 use graph::{Binding, Symbol};
@@ -26,8 +29,9 @@ pub use fuse_max_pool::MaxPool;
 pub use fuse_pool::PooledConv;
 pub use ir::Epilogue;
 use ir::Ir;
+pub(crate) use moved::portion;
 use placement::Placement;
-pub(crate) use schedule::{Stage, StageKind};
+pub(crate) use schedule::{Phase, Stage, StageKind};
 
 /// The memory in which a value lies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -124,6 +128,30 @@ pub(crate) struct Wanted<'a> {
     pub gradients: &'a [(Symbol, Symbol)],
     /// State parameters and their new values.
     pub updates: &'a [(Symbol, Symbol)],
+    /// Whether large gradients are made when the parameters move.
+    pub fuse_update: bool,
+}
+
+impl Plan {
+    /// The parts of the first `length` gradients that are there after a run, not made when the parameters move.
+    pub fn elsewhere(&self, length: usize) -> Vec<Range<usize>> {
+        let moved = self.stages.iter().filter(|stage| stage.phase == Phase::Move);
+        let mut moved: Vec<Slot> = moved
+            .flat_map(|stage| &self.steps[stage.steps.clone()])
+            .map(|step| step.output)
+            .collect();
+        moved.sort_by_key(|slot| slot.offset);
+        let mut begin = 0;
+        let mut runs = Vec::new();
+        for slot in moved {
+            runs.push(begin..slot.offset);
+            // The padding behind a parameter is 0 and stays so.
+            begin = (slot.offset + slot.elements).next_multiple_of(16);
+        }
+        runs.push(begin..length);
+        runs.retain(|run| !run.is_empty());
+        runs
+    }
 }
 
 /// The plan. With `resident`, values that only one batch stage sees stay in its workers' own memory;
@@ -153,11 +181,14 @@ pub(crate) fn plan(
         let op = ir.nodes.get(value).and_then(|node| node.op.graph());
         matches!(op, Some(Op::Parameter(_) | Op::Constant(_)))
     };
-    let constant = match keeps {
+    let mut phases = match keeps {
         true => schedule::constant_drafts(&drafts, leaf),
-        false => vec![false; drafts.len()],
+        false => vec![Phase::Run; drafts.len()],
     };
-    let (order, stages) = schedule::schedule(&drafts, &values, context, &constant);
+    if wanted.fuse_update {
+        moved::set_phases(&drafts, &values, &assignments, &mut phases);
+    }
+    let (order, stages) = schedule::schedule(&drafts, &values, context, &phases);
     let placement = Placement::new(&drafts, &order, &stages, &values, &kept, context, resident);
     let outputs = ir.outputs[..wanted.outputs.len()].iter();
     let outputs = outputs

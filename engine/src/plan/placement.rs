@@ -7,8 +7,8 @@ use graph::ops::Op;
 use super::draft::{Draft, NOT_READ, Value};
 use super::ir::Ir;
 use super::memory::{self, Request};
-use super::schedule::{Stage, StageKind};
-use super::{InputSlot, Operand, Region, Slot, Step};
+use super::schedule::{Phase, Stage, StageKind};
+use super::{InputSlot, Operand, Region, Slot, Step, portion};
 use crate::kernels::{BuildContext, Work};
 
 /// What storage in the arena is for.
@@ -60,6 +60,7 @@ impl Placement {
         };
         let mut slots: Vec<Slot> = values.iter().map(|v| v.fixed.unwrap_or(NOWHERE)).collect();
         let local = if resident { work.place_local(&mut slots) } else { 0 };
+        let local = local.max(work.portions());
         let (owners, requests) = work.requests(&slots);
         let (offsets, arena) = memory::place(&requests);
         let mut partials = HashMap::new();
@@ -221,6 +222,14 @@ impl Ordered<'_> {
         size
     }
 
+    /// Elements of the largest portion of a gradient that is made when the parameters move.
+    fn portions(&self) -> usize {
+        let moved = self.stages.iter().filter(|stage| stage.phase == Phase::Move);
+        let steps = moved.flat_map(|stage| stage.steps.clone());
+        let elements = steps.map(|step| portion(self.drafts[self.order[step]].work).1);
+        elements.max().unwrap_or(0)
+    }
+
     /// What needs storage in the arena, and in which stages. Stage 0 is before the first, where the host
     /// writes inputs; the one after the last is where it reads outputs.
     fn requests(&self, slots: &[Slot]) -> (Vec<Owner>, Vec<Request>) {
@@ -236,7 +245,7 @@ impl Ordered<'_> {
                 life.1 = life.1.max(stage);
             }
             // What is kept from run to run shares its place with nothing.
-            let kept = self.stages[stage - 1].constant;
+            let kept = self.stages[stage - 1].phase == Phase::Constant;
             lives.insert(draft.value, if kept { (0, after) } else { (stage, stage) });
             if let Work::Reduction { partial } = draft.work {
                 owners.push(Owner::Partials(d));

@@ -32,6 +32,17 @@ pub(crate) enum StageKind {
     Pieces,
 }
 
+/// In which part of a program a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Phase {
+    /// First; it depends on parameters alone and need not run again until they change.
+    Constant,
+    /// In every run.
+    Run,
+    /// When the parameters are moved: a gradient that is used as it is made.
+    Move,
+}
+
 /// Steps between two barriers.
 #[derive(Debug, Clone)]
 pub(crate) struct Stage {
@@ -39,37 +50,35 @@ pub(crate) struct Stage {
     pub kind: StageKind,
     /// Estimated nanoseconds on one thread.
     pub cost: f64,
-    /// Whether it depends on parameters alone: it need not run again until they change.
-    pub constant: bool,
+    /// When it runs.
+    pub phase: Phase,
     /// Of a batch stage that takes a sample in bands: how many rows of each step are done after each.
     pub bands: Vec<Vec<usize>>,
 }
 
-/// An order of the drafts and its stages. Those that `constant` marks come first, in stages of their own.
+/// An order of the drafts and its stages: one phase after the other, each in stages of its own.
 pub(crate) fn schedule(
     drafts: &[Draft],
     values: &[Value],
     context: &BuildContext,
-    constant: &[bool],
+    phases: &[Phase],
 ) -> (Vec<usize>, Vec<Stage>) {
     let mut done = HashSet::new();
     let (mut order, mut stages) = (Vec::new(), Vec::new());
-    for wanted in [true, false] {
-        let left = (0..drafts.len()).filter(|&d| constant[d] == wanted).collect();
+    for wanted in [Phase::Constant, Phase::Run, Phase::Move] {
+        let left = (0..drafts.len()).filter(|&d| phases[d] == wanted).collect();
         let before = stages.len();
         let parts = (&mut done, &mut order, &mut stages);
         schedule_part(drafts, values, context, left, parts);
-        stages[before..]
-            .iter_mut()
-            .for_each(|stage| stage.constant = wanted);
+        stages[before..].iter_mut().for_each(|stage| stage.phase = wanted);
     }
     (order, stages)
 }
 
-/// Which drafts depend on parameters and constants alone; `leaf` says whether a value is one of those.
-pub(crate) fn constant_drafts(drafts: &[Draft], leaf: impl Fn(usize) -> bool) -> Vec<bool> {
+/// Finds the drafts that depend on parameters and constants alone; `leaf` says whether a value is one of those.
+pub(crate) fn constant_drafts(drafts: &[Draft], leaf: impl Fn(usize) -> bool) -> Vec<Phase> {
     let mut known: HashSet<usize> = HashSet::new();
-    let mut constant = Vec::new();
+    let mut phases = Vec::new();
     for draft in drafts {
         let of_constants =
             |&(value, _): &(usize, bool)| value == NOT_READ || leaf(value) || known.contains(&value);
@@ -78,9 +87,9 @@ pub(crate) fn constant_drafts(drafts: &[Draft], leaf: impl Fn(usize) -> bool) ->
         if is_constant {
             known.insert(draft.value);
         }
-        constant.push(is_constant);
+        phases.push(if is_constant { Phase::Constant } else { Phase::Run });
     }
-    constant
+    phases
 }
 
 type Parts<'a> = (&'a mut HashSet<usize>, &'a mut Vec<usize>, &'a mut Vec<Stage>);
@@ -205,7 +214,7 @@ fn push_stage(
         steps: start..order.len(),
         kind,
         cost,
-        constant: false,
+        phase: Phase::Run,
         bands,
     });
 }

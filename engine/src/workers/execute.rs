@@ -3,8 +3,9 @@
 use std::ops::Range;
 
 use super::Pool;
+use crate::kernels::optimizer::{Moving, shares};
 use crate::kernels::{Located, Task, Work};
-use crate::plan::{Operand, Plan, Region, Slot, Stage, StageKind, Step};
+use crate::plan::{Operand, Phase, Plan, Region, Slot, Stage, StageKind, Step, portion};
 
 /// Below this many estimated nanoseconds a stage stays on the caller's thread: waking others costs more.
 const WORTH_SHARING: f64 = 15_000.0;
@@ -35,6 +36,31 @@ struct Bases {
 unsafe impl Sync for Bases {}
 
 impl Bases {
+    /// # Panics
+    /// When memory is smaller than the plan's, or values reach farther than it does.
+    fn of(plan: &Plan, memory: Memory<'_>, reach: [usize; 3], key: u64, pool: &Pool) -> Self {
+        assert!(
+            memory.workers.len() >= plan.worker * pool.threads(),
+            "the workers' memory is smaller than the plan's"
+        );
+        let lengths = [
+            memory.parameters.len(),
+            memory.gradients.len(),
+            memory.arena.len(),
+        ];
+        assert!(
+            reach.iter().zip(lengths).all(|(reach, length)| *reach <= length),
+            "a value lies outside its memory"
+        );
+        Self {
+            parameters: memory.parameters.as_mut_ptr(),
+            gradients: memory.gradients.as_mut_ptr(),
+            arena: memory.arena.as_mut_ptr(),
+            workers: memory.workers.as_mut_ptr(),
+            key,
+        }
+    }
+
     fn at(&self, slot: Slot) -> *mut f32 {
         let base = match slot.region {
             Region::Parameters => self.parameters,
@@ -83,30 +109,13 @@ pub(crate) fn execute(
     pool: &Pool,
     mut clock: Option<&mut dyn FnMut(usize)>,
 ) {
-    assert!(
-        memory.workers.len() >= plan.worker * pool.threads(),
-        "the workers' memory is smaller than the plan's"
-    );
-    let lengths = [
-        memory.parameters.len(),
-        memory.gradients.len(),
-        memory.arena.len(),
-    ];
-    assert!(
-        plan.reach
-            .iter()
-            .zip(lengths)
-            .all(|(reach, length)| *reach <= length),
-        "a value lies outside its memory"
-    );
-    let bases = Bases {
-        parameters: memory.parameters.as_mut_ptr(),
-        gradients: memory.gradients.as_mut_ptr(),
-        arena: memory.arena.as_mut_ptr(),
-        workers: memory.workers.as_mut_ptr(),
-        key,
+    let bases = Bases::of(plan, memory, plan.reach, key, pool);
+    let now = |stage: &&Stage| match stage.phase {
+        Phase::Constant => !prepared,
+        Phase::Run => true,
+        Phase::Move => false,
     };
-    for stage in plan.stages.iter().filter(|stage| !(prepared && stage.constant)) {
+    for stage in plan.stages.iter().filter(now) {
         match &mut clock {
             None => run_stage(plan, stage, &bases, pool),
             Some(clock) => {
@@ -125,6 +134,81 @@ pub(crate) fn execute(
     for (from, to) in &plan.assignments {
         // SAFETY: both slots lie in their regions; `copy` allows overlap.
         unsafe { std::ptr::copy(bases.at(*from), bases.at(*to), to.elements) };
+    }
+}
+
+/// The stages that wait for the parameters to move. Their steps read the arena alone.
+fn moved(plan: &Plan) -> impl Iterator<Item = &Stage> {
+    plan.stages.iter().filter(|stage| stage.phase == Phase::Move)
+}
+
+/// Computes the gradients that wait for the parameters to move into the gradients' memory instead.
+///
+/// # Panics
+/// As [`execute`].
+pub(crate) fn complete(plan: &Plan, memory: Memory<'_>, key: u64, pool: &Pool) {
+    let [_, gradients, arena] = plan.reach;
+    let bases = Bases::of(plan, memory, [0, gradients, arena], key, pool);
+    moved(plan).for_each(|stage| run_stage(plan, stage, &bases, pool));
+}
+
+/// Moves the parameters. A worker makes a portion of a gradient that waited for this, and moves what it belongs
+/// to while it is in its cache; what lies `elsewhere` moves by gradients that are there.
+///
+/// # Panics
+/// As [`execute`].
+pub(crate) fn descend(
+    plan: &Plan,
+    memory: Memory<'_>,
+    key: u64,
+    pool: &Pool,
+    (moving, elsewhere): (&Moving<'_>, &[Range<usize>]),
+) {
+    let bases = Bases::of(plan, memory, [0, 0, plan.reach[2]], key, pool);
+    let threads = pool.threads();
+    pool.run(&|worker| {
+        for step in moved(plan).flat_map(|stage| &plan.steps[stage.steps.clone()]) {
+            move_along(plan, step, &bases, (worker, threads), moving);
+        }
+        for run in shares(elsewhere, worker, threads) {
+            // SAFETY: workers' shares do not overlap, and no step's gradient belongs to what lies elsewhere.
+            unsafe { moving.run(run, None) };
+        }
+    });
+}
+
+/// Makes one worker's share of a gradient, portion by portion, and moves the parameters by it.
+fn move_along(
+    plan: &Plan,
+    step: &Step,
+    bases: &Bases,
+    (worker, threads): (usize, usize),
+    moving: &Moving<'_>,
+) {
+    let Work::Pieces { elements, .. } = step.work else {
+        return;
+    };
+    let (together, most) = portion(step.work);
+    // SAFETY: the plan gave each worker room for a portion behind its scratch; nothing else is local now.
+    let buffer = unsafe {
+        let begin = bases.worker(plan, worker).wrapping_add(plan.worker - plan.local);
+        std::slice::from_raw_parts_mut(begin, most.min(plan.local))
+    };
+    let own = share_of(step, 0, worker, threads);
+    for first in own.clone().step_by(together) {
+        let pieces = first..(first + together).min(own.end);
+        let range = pieces.start * elements..(pieces.end * elements).min(step.output.elements);
+        let gradients = &mut buffer[..range.len()];
+        let part = Part {
+            begin: pieces.start,
+            range: pieces,
+            rows: None,
+            fresh: true,
+        };
+        call(plan, step, part, gradients, bases, worker);
+        let place = step.output.offset + range.start..step.output.offset + range.end;
+        // SAFETY: pieces do not overlap, each is one worker's, and each step has a parameter of its own.
+        unsafe { moving.run(place, Some(gradients)) };
     }
 }
 

@@ -5,5 +5,5 @@ mod execute;
 mod pool;
 
 pub use buffer::Buffer;
-pub(crate) use execute::{Memory, execute};
+pub(crate) use execute::{Memory, complete, descend, execute};
 pub use pool::{Pool, PoolTimes};

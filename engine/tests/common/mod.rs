@@ -133,7 +133,7 @@ pub fn check_on(
     let request = Request {
         outputs: outputs.clone(),
         gradients: trainable.iter().cloned().zip(gradients.clone()).collect(),
-        updates: vec![],
+        ..Request::default()
     };
     outputs.extend(gradients);
     let array = |s: &Symbol, v: &[f32]| {

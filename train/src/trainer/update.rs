@@ -1,6 +1,6 @@
 //! The optimizer's pass: one call for the whole store of trainable parameters.
 
-use engine::{Buffer, Clip, Engine, Layout, Span};
+use engine::{Buffer, Clip, Descent, Engine, Layout, Parameters, Program, Span};
 use graph::Movement;
 use nn::{GradientClipping, Optimizer, clip_scale};
 
@@ -61,16 +61,26 @@ impl Update {
         self.groups = groups;
     }
 
-    /// Moves the parameters along the gradients. The gradients' norm if it was needed; where that is
-    /// not finite nothing has changed.
+    /// Moves the parameters along the gradients of the program's last run. The gradients' norm if it was needed;
+    /// where that is not finite nothing has changed.
     pub fn apply(
         &mut self,
         step: u64,
         learning_rate: f64,
-        parameters: &mut [f32],
-        gradients: &[f32],
+        parameters: &mut Parameters,
+        program: &mut Program,
     ) -> Result<Option<f64>, TrainError> {
-        let (clip, norm) = match self.clipping {
+        let (clip, norm) = self.clip(program.gradients());
+        if norm.is_none_or(f64::is_finite) {
+            let (descent, state) = self.descent(step, learning_rate, clip);
+            program.descend(descent, parameters, state)?;
+        }
+        Ok(norm)
+    }
+
+    /// What is done to each gradient, and the gradients' norm where that needs it.
+    fn clip(&self, gradients: &[f32]) -> (Clip, Option<f64>) {
+        match self.clipping {
             None => (Clip::default(), None),
             Some(GradientClipping::Value(most)) => {
                 let most = most.abs() as f32;
@@ -78,14 +88,20 @@ impl Update {
             }
             Some(GradientClipping::Norm(most)) => {
                 let norm = self.engine.norm(gradients);
-                if !norm.is_finite() {
-                    return Ok(Some(norm));
-                }
                 let scale = clip_scale(norm, most);
                 let most = f32::INFINITY;
                 (Clip { scale, most }, Some(norm))
             }
-        };
+        }
+    }
+
+    /// The numbers of a step, and the runs of what the optimizer remembers.
+    fn descent(
+        &mut self,
+        step: u64,
+        learning_rate: f64,
+        clip: Clip,
+    ) -> (Descent<'_>, impl Iterator<Item = &mut [f32]>) {
         self.rules.clear();
         for group in &self.groups {
             let (step, rate) = (step.saturating_sub(group.since), learning_rate * group.rate);
@@ -96,11 +112,12 @@ impl Update {
             };
             self.rules.extend([decaying, other]);
         }
-        let state = self.memory.iter_mut().map(|slot| &mut slot[..]);
-        let parameters = &mut parameters[..gradients.len()];
-        self.engine
-            .descend(&self.rules, &self.spans, clip, parameters, gradients, state)?;
-        Ok(norm)
+        let descent = Descent {
+            rules: &self.rules,
+            spans: &self.spans,
+            clip,
+        };
+        (descent, self.memory.iter_mut().map(|slot| &mut slot[..]))
     }
 }
 
