@@ -21,6 +21,25 @@ pub fn spatial_layers(model: &Model) -> Vec<(String, Symbol)> {
     )
 }
 
+/// The layers that hold weights (a parameter of two axes or more), otherwise as [`layers`].
+pub fn weighted_layers(model: &Model) -> Vec<(String, Symbol)> {
+    let own = |layer: &str, parameter: &str| {
+        let rest = parameter
+            .strip_prefix(layer)
+            .and_then(|rest| rest.strip_prefix('.'));
+        rest.is_some_and(|rest| !rest.contains('.'))
+    };
+    let matrices: Vec<_> = model
+        .parameters()
+        .iter()
+        .filter(|p| p.shape().rank() > 1)
+        .collect();
+    let holds = |layer: &str| matrices.iter().any(|p| own(layer, &p.name));
+    let mut all = layers(model);
+    all.retain(|(name, _)| holds(name));
+    all
+}
+
 /// The last node of each layer that fits.
 fn nodes_by_layer(model: &Model, fits: impl Fn(&Symbol) -> bool) -> Vec<(String, Symbol)> {
     let mut moving: HashMap<u64, String> = model.inputs().iter().map(|i| (i.id(), String::new())).collect();

@@ -55,7 +55,7 @@ pub use features::{FeatureSpace, feature_space};
 pub use fill::Fill;
 pub use grad_cam::GradCam;
 pub use integrated::IntegratedGradients;
-pub use layers::{layers, spatial_layers};
+pub use layers::{layers, spatial_layers, weighted_layers};
 pub use method::{Method, explain};
 pub use occlusion::Occlusion;
 pub use permutation::{Importance, Permutation, permutation_importance};

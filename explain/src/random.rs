@@ -22,6 +22,10 @@ pub(crate) enum Purpose {
     Place,
     /// The directions that a search for the main ones begins with, by sizes.
     Directions,
+    /// The noise that a picture of the network begins with, by its number.
+    Canvas,
+    /// How a picture of the network is shifted, by its number and the step.
+    Jitter,
 }
 
 /// The generator of the draw (`seed`, `first`, `second`, `purpose`).
@@ -35,6 +39,8 @@ pub(crate) fn rng(seed: u64, first: u64, second: u64, purpose: Purpose) -> ChaCh
         Purpose::Patch => *b"ex.patch",
         Purpose::Place => *b"ex.place",
         Purpose::Directions => *b"ex.direc",
+        Purpose::Canvas => *b"ex.canva",
+        Purpose::Jitter => *b"ex.jitte",
     });
     let mut key = [0; 32];
     for (slot, number) in key.chunks_exact_mut(8).zip([seed, first, second, purpose]) {

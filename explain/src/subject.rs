@@ -181,14 +181,26 @@ impl Subject {
         mut fill: impl FnMut(usize, &mut [&mut [f32]]),
         mut take: impl FnMut(usize, &[&[f32]]),
     ) -> Result<(), ExplainError> {
+        let mut ready = self.ready(outputs, extra, rows)?;
+        for first in (0..rows).step_by(ready.batch) {
+            let these = first..rows.min(first + ready.batch);
+            self.run(&mut ready, these.clone(), &mut fill, &mut take)?;
+            self.tell(these.end, rows);
+        }
+        Ok(())
+    }
+
+    /// A program for what [`Subject::each`] does, to be run many times by [`Subject::run`] in batches of `batch` rows.
+    pub(crate) fn ready(
+        &self,
+        outputs: &[Symbol],
+        extra: &[Symbol],
+        rows: usize,
+    ) -> Result<Ready, ExplainError> {
         let batch = samples_within(self.memory, outputs)?.min(rows.max(1));
         let request = Request::outputs(outputs);
-        let mut program = Program::compile(
-            &self.engine,
-            &request,
-            self.parameters.layout(),
-            &Binding::batch(batch),
-        )?;
+        let layout = self.parameters.layout();
+        let program = Program::compile(&self.engine, &request, layout, &Binding::batch(batch))?;
         let inputs: Vec<&Symbol> = std::iter::once(self.model.input()).chain(extra).collect();
         let names = inputs
             .iter()
@@ -197,33 +209,81 @@ impl Subject {
             .map(|name| program.input_index(&name))
             .collect::<Result<Vec<_>, _>>()?;
         let sizes: Vec<usize> = inputs.iter().map(|s| s.shape().elements()).collect();
-        let mut buffers: Vec<Vec<f32>> = sizes.iter().map(|size| vec![0.0; size * batch]).collect();
-        for first in (0..rows).step_by(batch) {
-            let here = batch.min(rows - first);
-            for k in 0..here {
-                let parts = buffers.iter_mut().zip(&sizes);
-                let mut parts: Vec<&mut [f32]> = parts.map(|(b, s)| &mut b[k * s..(k + 1) * s]).collect();
-                fill(first + k, &mut parts);
-            }
-            for (&place, values) in places.iter().zip(&buffers) {
-                program.set_input_at(place, values)?;
-            }
-            program.run(&mut self.parameters, 0)?;
-            for k in 0..here {
-                let row = |o: usize| {
-                    let values = program.output(o);
-                    let size = values.len() / batch;
-                    &values[k * size..(k + 1) * size]
-                };
-                let row: Vec<&[f32]> = (0..outputs.len()).map(row).collect();
-                take(first + k, &row);
-            }
-            if let Some(progress) = &mut self.progress {
-                progress(first + here, rows);
-            }
+        Ok(Ready {
+            program,
+            places,
+            buffers: sizes.iter().map(|size| vec![0.0; size * batch]).collect(),
+            sizes,
+            outputs: outputs.len(),
+            batch,
+        })
+    }
+
+    /// Sends the rows of one batch through a program: at most as many as it was made for.
+    pub(crate) fn run(
+        &mut self,
+        ready: &mut Ready,
+        rows: std::ops::Range<usize>,
+        mut fill: impl FnMut(usize, &mut [&mut [f32]]),
+        mut take: impl FnMut(usize, &[&[f32]]),
+    ) -> Result<(), ExplainError> {
+        let Ready {
+            program,
+            places,
+            sizes,
+            buffers,
+            outputs,
+            batch,
+        } = ready;
+        for (k, row) in rows.clone().enumerate() {
+            let parts = buffers.iter_mut().zip(sizes.iter());
+            let mut parts: Vec<&mut [f32]> = parts.map(|(b, s)| &mut b[k * s..(k + 1) * s]).collect();
+            fill(row, &mut parts);
+        }
+        for (&place, values) in places.iter().zip(buffers) {
+            program.set_input_at(place, values)?;
+        }
+        program.run(&mut self.parameters, 0)?;
+        for (k, row) in rows.enumerate() {
+            let of = |o: usize| {
+                let values = program.output(o);
+                let size = values.len() / *batch;
+                &values[k * size..(k + 1) * size]
+            };
+            let found: Vec<&[f32]> = (0..*outputs).map(of).collect();
+            take(row, &found);
         }
         Ok(())
     }
+
+    /// Tells how far the work is.
+    pub(crate) fn tell(&mut self, done: usize, all: usize) {
+        if let Some(progress) = &mut self.progress {
+            progress(done, all);
+        }
+    }
+
+    /// Worker threads.
+    pub(crate) fn threads(&self) -> usize {
+        self.engine.threads()
+    }
+
+    /// Bytes that a batch may take.
+    pub(crate) fn room(&self) -> usize {
+        self.memory
+    }
+}
+
+/// A compiled program with its buffers.
+pub(crate) struct Ready {
+    program: Program,
+    places: Vec<usize>,
+    /// Numbers of a row of each input, and all rows of each.
+    sizes: Vec<usize>,
+    buffers: Vec<Vec<f32>>,
+    outputs: usize,
+    /// Rows of a batch.
+    pub batch: usize,
 }
 
 /// Samples of a batch whose values for `outputs` together stay within `memory` bytes: one at least, 64 at most.

@@ -76,6 +76,43 @@ pub fn upscale_nearest(picture: ArrayView3<u8>, factor: usize) -> Array3<u8> {
     })
 }
 
+/// Pictures of one size as rows on one sheet, `[H, W, 4]`: each enlarged by a whole factor to about `side` pixels where it is
+/// smaller, two transparent pixels apart.
+///
+/// ```
+/// use ndarray::Array3;
+/// let pictures = vec![Array3::<u8>::zeros((10, 20, 1)); 5];
+/// let sheet = graticule_report::png::sheet(&pictures, 3, 40);
+/// assert_eq!(sheet.dim(), (2 * 20 + 2, 3 * 40 + 2 * 2, 4));
+/// ```
+pub fn sheet(pictures: &[Array3<u8>], columns: usize, side: usize) -> Array3<u8> {
+    const GAP: usize = 2;
+    let Some((height, width, _)) = pictures.first().map(Array3::dim) else {
+        return Array3::zeros((0, 0, 4));
+    };
+    let columns = columns.clamp(1, pictures.len());
+    let factor = (side / height.max(width).max(1)).max(1);
+    let step = [height * factor + GAP, width * factor + GAP];
+    let rows = pictures.len().div_ceil(columns);
+    Array3::from_shape_fn((rows * step[0] - GAP, columns * step[1] - GAP, 4), |(y, x, c)| {
+        let (row, column) = (y / step[0], x / step[1]);
+        let (y, x) = (y % step[0] / factor, x % step[1] / factor);
+        let picture = pictures
+            .get(row * columns + column)
+            .filter(|_| y < height && x < width);
+        let Some(picture) = picture else { return 0 };
+        match (c, picture.dim().2) {
+            (3, 2) => picture.get((y, x, 1)),
+            (3, 4) => picture.get((y, x, 3)),
+            (3, _) => Some(&255),
+            (_, 1 | 2) => picture.get((y, x, 0)),
+            _ => picture.get((y, x, c)),
+        }
+        .copied()
+        .unwrap_or(0)
+    })
+}
+
 /// The picture averaged down by a whole factor until no side is longer than `side`; unchanged where it fits.
 pub fn shrink_to(picture: ArrayView3<u8>, side: usize) -> Array3<u8> {
     let (height, width, channels) = picture.dim();

@@ -37,13 +37,15 @@ file (the map's numbers, for numpy.load) for each input and method.
 Methods for pictures: occlusion (hide parts and see what happens), gradient (saliency), gradient-x-input, smoothgrad,
 integrated (gradients), guided (back-propagation), deconvnet, grad-cam, rise.
 For tables: gradient-x-input, integrated, gradient, smoothgrad, permutation.
-Pictures of the network itself, which need no INPUT: filters (weights of the first layer), and network (all that suit it).
+Pictures of the network itself: filters (weights of the first layer), features (what units of a layer answer to most), classes
+(what each class looks like to the network), inversion (what layers still know of an INPUT), and network (all that suit it).
 
 Examples:
   graticule explain runs/digits-1
   graticule explain runs/photos-1 owl.jpg --method occlusion,grad-cam
   graticule explain runs/photos-1 new/ --method all --target forest -o why/
   graticule explain runs/photos-1 --method network
+  graticule explain runs/photos-1 --method features --layer conv2d_2 --units 0,3,7
   graticule explain runs/housing-1 new-houses.csv";
 
 /// Show which pixels or columns matter for what a network says

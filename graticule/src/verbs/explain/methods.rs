@@ -31,6 +31,12 @@ pub struct MethodArgs {
     /// a picture as its output]
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,
+    /// features: units of the layer by number from 0, separated by commas [default: the first 16]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub units: Vec<usize>,
+    /// features, classes, inversion: steps of the search [default: 256; inversion 400]
+    #[arg(long, value_name = "N")]
+    pub rounds: Option<usize>,
     /// integrated: points between baseline and input
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,

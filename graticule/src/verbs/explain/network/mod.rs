@@ -2,7 +2,11 @@
 //!
 //! A kind of picture is a file here with its function, and a line in [`KINDS`].
 
+mod classes;
+mod features;
 mod filters;
+mod inversion;
+mod sought;
 
 use serde_json::{Map, Value};
 use train::Network;
@@ -28,11 +32,28 @@ pub struct Kind {
 }
 
 /// In the order of the page.
-const KINDS: [Kind; 1] = [Kind {
-    name: "filters",
-    unsuited: filters::unsuited,
-    draw: filters::draw,
-}];
+const KINDS: [Kind; 4] = [
+    Kind {
+        name: "filters",
+        unsuited: filters::unsuited,
+        draw: filters::draw,
+    },
+    Kind {
+        name: "features",
+        unsuited: sought::unsuited,
+        draw: features::draw,
+    },
+    Kind {
+        name: "classes",
+        unsuited: sought::unsuited,
+        draw: classes::draw,
+    },
+    Kind {
+        name: "inversion",
+        unsuited: sought::unsuited,
+        draw: inversion::draw,
+    },
+];
 
 /// What a kind draws from, and where its files go.
 // Kinds pick what they need; not each field has a user in every version.
