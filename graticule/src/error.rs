@@ -96,6 +96,11 @@ impl Failure {
         self
     }
 
+    /// What is wrong, without place and remedy.
+    pub fn cause(&self) -> &str {
+        &self.cause
+    }
+
     /// The exit code this failure ends the process with.
     pub fn exit(&self) -> Exit {
         self.exit

@@ -201,6 +201,36 @@ fn a_layer_its_units_and_a_class_can_be_named() {
     assert!(ask(&["--method", "featurez"]).failed(2).contains("features"));
 }
 
+/// Without the run there are no samples for the layers to forget: that kind alone is left out of the group.
+#[test]
+fn a_model_file_alone_shows_what_needs_no_input() {
+    let desk = with_run();
+    fs::copy(
+        desk.file("runs/halves-1/best.safetensors"),
+        desk.file("alone.safetensors"),
+    )
+    .unwrap();
+    let ask = |kind: &str| {
+        desk.run(&[
+            "explain",
+            "alone.safetensors",
+            "--method",
+            kind,
+            "--rounds",
+            "5",
+            "--json",
+        ])
+    };
+    let told = ask("network");
+    let network = &told.json()["network"];
+    assert!(
+        network["classes"].is_object() && network["inversion"].is_null(),
+        "{network}"
+    );
+    assert!(told.stderr.contains("inversion is left out"), "{told:?}");
+    assert!(ask("inversion").failed(2).contains("INPUT"));
+}
+
 #[test]
 fn tables_have_no_such_pictures() {
     let desk = Desk::new();

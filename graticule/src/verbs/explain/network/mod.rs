@@ -14,7 +14,7 @@ use train::Network;
 use super::Args;
 use super::folder::Folder;
 use super::progress::Bar;
-use crate::error::Outcome;
+use crate::error::{Exit, Outcome};
 use crate::output::Output;
 use crate::run_file::Found;
 use report::html::Report;
@@ -84,9 +84,15 @@ pub struct Section {
 /// The kinds that a command line asks for.
 #[derive(Default)]
 pub struct Chosen {
-    pub kinds: Vec<&'static Kind>,
+    kinds: Vec<Asked>,
     /// Kinds of the group that do not suit the network, and why.
     pub left_out: Vec<String>,
+}
+
+/// A kind, and whether it was named or is one of the group.
+struct Asked {
+    kind: &'static Kind,
+    named: bool,
 }
 
 /// All that was drawn.
@@ -113,34 +119,42 @@ pub fn chosen(names: &[String], network: &Network) -> Chosen {
     let asked = |name: &str| names.iter().any(|n| n == name);
     let mut chosen = Chosen::default();
     for kind in &KINDS {
-        match asked(kind.name) {
-            true => chosen.kinds.push(kind),
-            false if asked(GROUP) => match (kind.unsuited)(network) {
-                None => chosen.kinds.push(kind),
-                Some(why) => chosen.left_out.push(format!("{} is left out: {why}", kind.name)),
-            },
-            false => {}
+        let named = asked(kind.name);
+        if !named && !asked(GROUP) {
+            continue;
+        }
+        match (kind.unsuited)(network).filter(|_| !named) {
+            None => chosen.kinds.push(Asked { kind, named }),
+            Some(why) => chosen.left_out.push(left_out(kind.name, &why)),
         }
     }
     chosen
 }
 
-/// Draws all of them.
+fn left_out(name: &str, why: &str) -> String {
+    format!("{name} is left out: {why}")
+}
+
+/// Draws all of them. One of the group that lacks something of the command line (an INPUT, say) is left out too.
 pub fn draw(chosen: Chosen, scene: &mut Scene, out: &Output) -> Outcome<Drawn> {
-    chosen
-        .left_out
-        .iter()
-        .for_each(|why| out.note(format!("note: {why}")));
-    let mut sections = Vec::new();
-    for kind in chosen.kinds {
+    let mut drawn = Drawn {
+        left_out: chosen.left_out,
+        ..Drawn::default()
+    };
+    for Asked { kind, named } in chosen.kinds {
         scene.bar.begin(kind.name.into());
-        sections.push((kind.name, (kind.draw)(scene)?));
+        match (kind.draw)(scene) {
+            Ok(section) => drawn.sections.push((kind.name, section)),
+            Err(failure) if !named && failure.exit() == Exit::Usage => {
+                drawn.left_out.push(left_out(kind.name, failure.cause()));
+            }
+            Err(failure) => return Err(failure),
+        }
     }
     scene.bar.end();
-    Ok(Drawn {
-        sections,
-        left_out: chosen.left_out,
-    })
+    let notes = drawn.left_out.iter();
+    notes.for_each(|why| out.note(format!("note: {why}")));
+    Ok(drawn)
 }
 
 impl Drawn {
