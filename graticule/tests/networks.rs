@@ -6,6 +6,7 @@
 use std::path::Path;
 
 use graticule::graph::{Mode, differentiate, lower};
+use graticule::nn::{Loss, NamedParameter};
 use graticule::prelude::*;
 use graticule::zoo;
 use serde_json::Value;
@@ -128,4 +129,65 @@ fn famous_networks_answer_as_pytorch_does() {
         checked >= 20 && with_gradients >= 10,
         "{checked} networks were compared, {with_gradients} with gradients"
     );
+}
+
+/// A network's parameters filled by their names, one image, and a program for these outputs.
+fn run(model: &Model, input: &[usize], outputs: &[Symbol]) -> Vec<Vec<f32>> {
+    let name = |p: &NamedParameter| (p.name.clone(), p.symbol.clone());
+    let named: Vec<_> = model.parameters().iter().map(name).collect();
+    let mut parameters = Parameters::new(&named);
+    for (name, symbol) in &named {
+        parameters.set(name, &value(name, symbol.shape())).unwrap();
+    }
+    let (request, binding) = (Request::outputs(outputs), Binding::batch(1));
+    let mut program = Program::compile(&Engine::new(2), &request, parameters.layout(), &binding).unwrap();
+    let image: Vec<f32> = mixed("input", input.iter().product())
+        .map(|v| (2.0 * v) as f32)
+        .collect();
+    program.set_input("input", &image).unwrap();
+    program.run(&mut parameters, 0).unwrap();
+    (0..outputs.len()).map(|k| program.output(k).to_vec()).collect()
+}
+
+#[test]
+fn n4_n7_auxiliary_heads_and_the_weighted_loss_are_pytorchs() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/golden/auxiliary.json");
+    let golden: Vec<Value> = serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap();
+    for case in &golden {
+        let name = case["name"].as_str().unwrap();
+        let input: Vec<usize> = serde_json::from_value(case["input"].clone()).unwrap();
+        let (model, shares) = zoo::build_for_training(name, &input, 3).unwrap();
+        assert_eq!(serde_json::to_value(&shares).unwrap(), case["shares"]);
+        let mut outputs = lower(model.outputs(), Mode::Infer).unwrap().outputs;
+        let target = Symbol::constants(vec![case["target"].as_f64().unwrap() as f32], [1]);
+        let losses = outputs
+            .iter()
+            .map(|y| Loss::cross_entropy().on(y, &target).unwrap());
+        let mut losses = losses.collect::<Vec<_>>().into_iter();
+        let mut loss = losses.next().unwrap();
+        for (head, share) in losses.zip(&shares) {
+            loss = loss.add(&head.affine(*share as f32, 0.0).unwrap()).unwrap();
+        }
+        let projections = case["gradients"].as_object().unwrap();
+        let by = |name: &String| model.parameter(name).unwrap().symbol.clone();
+        let by: Vec<Symbol> = projections.keys().map(by).collect();
+        let gradients = differentiate(&loss, &by).unwrap();
+        let heads = outputs.len();
+        outputs.push(loss);
+        outputs.extend(gradients);
+        let found = run(&model, &input, &outputs);
+        let answers = case["answers"].as_array().unwrap();
+        assert_eq!(answers.len(), heads);
+        for (found, expected) in found.iter().zip(answers) {
+            let expected: Vec<f32> = serde_json::from_value(expected.clone()).unwrap();
+            for (found, expected) in found.iter().zip(expected) {
+                assert!((found - expected).abs() < 1e-4, "{name}: {found} for {expected}");
+            }
+        }
+        let (loss, expected) = (f64::from(found[heads][0]), case["loss"].as_f64().unwrap());
+        assert!((loss - expected).abs() < 1e-4, "{name}: {loss} for {expected}");
+        let named = projections.keys().cloned().zip(found[heads + 1..].to_vec());
+        let expected: Vec<Value> = projections.values().cloned().collect();
+        compare_gradients(name, &named.collect::<Vec<_>>(), &expected);
+    }
 }

@@ -307,7 +307,7 @@ fn finish_epoch(
     if record.best {
         (state.best, state.best_epoch) = (Some(record.clone()), record.epoch);
         if let Some(files) = &run.files {
-            trainer.network.to_file()?.write(&files.best)?;
+            trainer.finished()?.write(&files.best)?;
         }
     }
     observer.epoch(&record);

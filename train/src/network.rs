@@ -142,17 +142,31 @@ impl Network {
     /// # Errors
     /// When a parameter cannot be described, which a sound network excludes.
     pub fn to_file(&self) -> Result<ModelFile, TrainError> {
-        let mut file = ModelFile::new(&self.model);
+        self.file_of(&self.model)
+    }
+
+    /// The same of its first output alone, and what leads to it.
+    pub(crate) fn first_output_to_file(&self) -> Result<ModelFile, TrainError> {
+        let (name, inputs, outputs) = (self.model.name(), self.model.inputs(), self.model.outputs());
+        self.file_of(&Model::with(name, inputs, &outputs[..1])?)
+    }
+
+    /// A file of `model`, whose parameters are among the network's.
+    fn file_of(&self, model: &Model) -> Result<ModelFile, TrainError> {
+        let mut file = ModelFile::new(model);
         let describe =
             |e: serde_json::Error| TrainError::Setting(format!("the preprocessing cannot be written: {e}"));
         file.preprocessing = serde_json::to_value(&self.preprocess).map_err(describe)?;
         file.task = serde_json::to_value(&self.preprocess.task).map_err(describe)?;
-        for parameter in self.model.parameters() {
-            let values = self.parameters.get(&parameter.name)?.to_vec();
+        // A layer without a name of its own may be numbered otherwise in a part of the network.
+        let whole = self.model.parameters().iter();
+        let known: HashMap<u64, &str> = whole.map(|p| (p.symbol.id(), p.name.as_str())).collect();
+        for parameter in model.parameters() {
+            let known = known.get(&parameter.symbol.id()).copied();
             file.tensors.push(Tensor {
                 name: parameter.name.clone(),
                 shape: parameter.shape().to_vec(),
-                values,
+                values: self.parameters.get(known.unwrap_or(&parameter.name))?.to_vec(),
             });
         }
         Ok(file)

@@ -41,6 +41,9 @@ pub struct Settings {
     /// Threads that prepare batches; the bits do not depend on it.
     #[serde(default)]
     pub loader_threads: usize,
+    /// Each auxiliary head's share of the loss: the model's outputs behind the first, which serve training alone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub auxiliary: Vec<f64>,
     /// What is done with a pretrained trunk (rows O18, O19); none where the whole network learns alike.
     #[serde(default)]
     pub transfer: Option<Transfer>,
@@ -69,6 +72,7 @@ impl Default for Settings {
             overfit_one_batch: false,
             adversarial: None,
             loader_threads: 1,
+            auxiliary: Vec::new(),
             transfer: None,
             checkpoint_seconds: every(),
         }

@@ -7,6 +7,7 @@ mod update;
 use data::{Batch, Loader, TargetKind};
 use engine::{Buffer, Program, Request};
 use graph::{Binding, Mode, Symbol, differentiate, lower_each};
+use interchange::ModelFile;
 use nn::{GradientClipping, Loss, Progress, Scheduler};
 
 use crate::diagnose::{self, LayerHealth};
@@ -356,6 +357,17 @@ impl Trainer {
         })
     }
 
+    /// The model file of what predicts: without the auxiliary heads, which served training alone.
+    ///
+    /// # Errors
+    /// As [`Network::to_file`].
+    pub fn finished(&self) -> Result<ModelFile, TrainError> {
+        match self.settings.auxiliary.is_empty() {
+            true => self.network.to_file(),
+            false => self.network.first_output_to_file(),
+        }
+    }
+
     /// Frees the compiled programs.
     pub fn into_network(self) -> Network {
         self.network
@@ -375,7 +387,7 @@ fn request(
         TargetKind::ClassIndex if matches!(settings.loss, Loss::CrossEntropy(_)) => Symbol::input(TARGET, []),
         _ => Symbol::input(TARGET, graph::Shape::new(&output.shape()[1..])),
     };
-    let loss = loss_for(&settings.loss, targets).on(output, &target)?;
+    let loss = whole_loss(network, settings, targets, &target)?;
     // A node has a larger number than all that it reads, and every way to the output passes through the cut.
     let cut = part.map_or(0, |(plan, first)| plan.parts()[first].block.input.id());
     let mode_of = |node: &Symbol| {
@@ -409,6 +421,30 @@ fn request(
         fuse_update: !matches!(settings.clipping, Some(GradientClipping::Norm(_))),
     };
     Ok((request, layers))
+}
+
+/// loss(scores) + Σ share · loss(auxiliary head's scores).
+fn whole_loss(
+    network: &Network,
+    settings: &Settings,
+    targets: TargetKind,
+    target: &Symbol,
+) -> Result<Symbol, TrainError> {
+    let (loss, shares) = (loss_for(&settings.loss, targets), &settings.auxiliary);
+    let heads = network.model().outputs().get(1..).unwrap_or_default();
+    if shares.len() > heads.len() || shares.iter().any(|share| !(*share >= 0.0 && share.is_finite())) {
+        return Err(TrainError::Setting(format!(
+            "the auxiliary heads' shares of the loss are {shares:?}; expected a number from 0 on for each of the {} \
+             outputs that `{}` has behind its first",
+            heads.len(),
+            network.model().name()
+        )));
+    }
+    let mut whole = loss.on(network.scores(), target)?;
+    for (head, &share) in heads.iter().zip(shares) {
+        whole = whole.add(&loss.on(head, target)?.affine(share as f32, 0.0)?)?;
+    }
+    Ok(whole)
 }
 
 /// The groups of parameters from the block `first` on, one for each share of the learning rate and each epoch of

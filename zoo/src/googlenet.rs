@@ -21,12 +21,13 @@
 //!
 //! `googlenet` is torchvision's: batch norm behind each convolution, 3×3 where the paper has 5×5, and
 //! its names of parameters. `googlenet-2014` is the paper's: biases, local response norm, 5×5, dropout 0.4.
-//! Images may have any size from 15×15.
+//! Images may have any size from 15×15. In training both have two more heads ([`crate::build_for_training`]):
+//! 1×1 convolution with 128 filters on pooled 4×4 pixels, dense 1,024, dropout 0.7, dense.
 
 use nn::prelude::*;
 
 use crate::blocks::{conv_norm_of, relu, within};
-use crate::{Problem, ZooError, check, image_of};
+use crate::{Problem, image_of};
 
 /// The filters of a module, in the table's order: 1×1, before 3×3, 3×3, before 5×5, 5×5, pool.
 const MODULES: [(&str, [usize; 6]); 9] = [
@@ -109,6 +110,16 @@ impl Form {
         let y = Dropout::new(rate).on(&GlobalAvgPool2d.on(y)?)?;
         Dense::new(outputs).name("fc").on(&y)
     }
+
+    fn auxiliary(self, x: &Symbol, outputs: usize) -> Result<Symbol, GraphError> {
+        let y = match self {
+            Paper => AvgPool2d::new(5).stride(3).round_down().on(x)?,
+            Torchvision => AdaptiveAvgPool2d::new(4).on(x)?,
+        };
+        let y = Flatten.on(&self.conv(&y, Conv2d::new(128, 1), "conv")?)?;
+        let y = Dense::new(1024).activation(Relu).name("fc1").on(&y)?;
+        Dense::new(outputs).name("fc2").on(&Dropout::new(0.7).on(&y)?)
+    }
 }
 
 pub(crate) fn paper(x: &Symbol, outputs: usize) -> Result<Symbol, Problem> {
@@ -121,37 +132,30 @@ pub(crate) fn torchvision(x: &Symbol, outputs: usize) -> Result<Symbol, Problem>
     Ok(Torchvision.head(&Torchvision.trunk(x)?[0], outputs)?)
 }
 
-/// `googlenet` with the two auxiliary classifiers that read what the modules 4a and 4d make: a model of
-/// three outputs, the network's own first. The paper adds their losses with weight 0.3 in training and
-/// drops them afterwards.
-///
-/// `train` minimises one loss on the first output; to train with all three, add up
-/// [`nn::Loss::on`] of each output and differentiate the sum.
-///
-/// ```
-/// let model = graticule_zoo::googlenet_with_auxiliaries(&[224, 224, 3], 1000)?;
-/// assert_eq!(model.outputs().len(), 3);
-/// assert_eq!(model.trainable_count(), 13_004_888);
-/// # Ok::<(), graticule_zoo::ZooError>(())
-/// ```
-///
-/// # Errors
-/// As [`crate::build`].
-pub fn googlenet_with_auxiliaries(input_shape: &[usize], outputs: usize) -> Result<Model, ZooError> {
-    check("googlenet", input_shape, outputs, |x| {
-        image_of(x, 15)?;
-        let [y, first, second] = Torchvision.trunk(x)?;
-        let first = within("aux1", || auxiliary(&first, outputs))?;
-        let second = within("aux2", || auxiliary(&second, outputs))?;
-        Ok(vec![Torchvision.head(&y, outputs)?, first, second])
-    })
+/// The paper's share of each auxiliary head's loss.
+pub(crate) const AUXILIARY: f64 = 0.3;
+
+/// The network's outputs, then those of the two auxiliary heads, which read what the modules 4a and 4d make.
+fn with_auxiliaries(form: Form, x: &Symbol, outputs: usize) -> Result<Vec<Symbol>, Problem> {
+    image_of(x, 15)?;
+    let [y, first, second] = form.trunk(x)?;
+    let mut heads = Vec::new();
+    // The paper's heads pool five by five; what is smaller has none.
+    if form == Torchvision || first.shape()[1].min(first.shape()[2]) >= 5 {
+        heads.push(within("aux1", || form.auxiliary(&first, outputs))?);
+        heads.push(within("aux2", || form.auxiliary(&second, outputs))?);
+    }
+    // The head is made last: its parameters are the last ones, as without the others.
+    heads.insert(0, form.head(&y, outputs)?);
+    Ok(heads)
 }
 
-fn auxiliary(x: &Symbol, outputs: usize) -> Result<Symbol, GraphError> {
-    let y = AdaptiveAvgPool2d::new(4).on(x)?;
-    let y = Flatten.on(&Torchvision.conv(&y, Conv2d::new(128, 1), "conv")?)?;
-    let y = Dense::new(1024).activation(Relu).name("fc1").on(&y)?;
-    Dense::new(outputs).name("fc2").on(&Dropout::new(0.7).on(&y)?)
+pub(crate) fn paper_in_training(x: &Symbol, outputs: usize) -> Result<Vec<Symbol>, Problem> {
+    with_auxiliaries(Paper, x, outputs)
+}
+
+pub(crate) fn torchvision_in_training(x: &Symbol, outputs: usize) -> Result<Vec<Symbol>, Problem> {
+    with_auxiliaries(Torchvision, x, outputs)
 }
 
 /// One naive module: 128 filters 1×1, 192 of 3×3, 96 of 5×5 and a pooling side by side, as many

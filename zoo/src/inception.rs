@@ -15,7 +15,8 @@
 //! | global average pool, dropout 0.5, dense | 1,000 |
 //!
 //! Batch norm and ReLU behind each convolution. Parameters carry torchvision's names; images from
-//! 75×75. The auxiliary classifier is left out: it reads 6e and serves training alone.
+//! 75×75. In training of images from 299×299 on, a second head reads 6e ([`crate::build_for_training`]): 5×5 means in
+//! steps of three, a 1×1 convolution with 128 filters, a 5×5 one with 768, a mean over what is left, dense.
 
 use nn::prelude::*;
 
@@ -24,7 +25,30 @@ use crate::{Problem, image_of};
 
 type Made = Result<Symbol, GraphError>;
 
+/// The share of the auxiliary head's loss that torchvision's training takes.
+pub(crate) const AUXILIARY: f64 = 0.4;
+
 pub(crate) fn v3(x: &Symbol, outputs: usize) -> Result<Symbol, Problem> {
+    head(&trunk(x)?[0], outputs)
+}
+
+/// The network's outputs, then those of the auxiliary head, unless the image is too small for it.
+pub(crate) fn v3_in_training(x: &Symbol, outputs: usize) -> Result<Vec<Symbol>, Problem> {
+    let [y, on_the_way] = trunk(x)?;
+    let [_, rows, columns, _] = on_the_way.shape()[..] else {
+        return Ok(vec![head(&y, outputs)?]);
+    };
+    let mut heads = Vec::new();
+    if rows.min(columns) >= 17 {
+        heads.push(within("AuxLogits", || auxiliary(&on_the_way, outputs))?);
+    }
+    // The head is made last: its parameters are the last ones, as without the other.
+    heads.insert(0, head(&y, outputs)?);
+    Ok(heads)
+}
+
+/// Up to the last module, and what 6e made on the way.
+fn trunk(x: &Symbol) -> Result<[Symbol; 2], Problem> {
     image_of(x, 75)?;
     let halve = || MaxPool2d::new(3).stride(2).round_down();
     let y = conv(x, "Conv2d_1a_3x3", Conv2d::new(32, 3).stride(2))?;
@@ -40,12 +64,24 @@ pub(crate) fn v3(x: &Symbol, outputs: usize) -> Result<Symbol, Problem> {
     for (name, narrow) in [("6b", 128), ("6c", 160), ("6d", 160), ("6e", 192)] {
         y = module(name, || flat_filters(&y, narrow))?;
     }
+    let on_the_way = y.clone();
     y = module("7a", || second_halving(&y))?;
     for name in ["7b", "7c"] {
         y = module(name, || forked_filters(&y))?;
     }
-    let y = Dropout::new(0.5).on(&GlobalAvgPool2d.on(&y)?)?;
+    Ok([y, on_the_way])
+}
+
+fn head(y: &Symbol, outputs: usize) -> Result<Symbol, Problem> {
+    let y = Dropout::new(0.5).on(&GlobalAvgPool2d.on(y)?)?;
     Ok(Dense::new(outputs).name("fc").on(&y)?)
+}
+
+fn auxiliary(x: &Symbol, outputs: usize) -> Made {
+    let y = AvgPool2d::new(5).stride(3).round_down().on(x)?;
+    let y = conv(&y, "conv0", Conv2d::new(128, 1))?;
+    let y = conv(&y, "conv1", Conv2d::new(768, 5))?;
+    Dense::new(outputs).name("fc").on(&GlobalAvgPool2d.on(&y)?)
 }
 
 fn module(name: &str, inside: impl FnOnce() -> Made) -> Made {

@@ -39,7 +39,6 @@ use nn::Model;
 use nn::model::nearest;
 use thiserror::Error;
 
-pub use googlenet::googlenet_with_auxiliaries;
 pub use names::NAMES;
 
 /// One named network.
@@ -125,8 +124,47 @@ pub fn build(name: &str, input_shape: &[usize], outputs: usize) -> Result<Model,
     })
 }
 
+/// As [`build`], for training: behind the network's own outputs the model has those of the auxiliary heads that it was
+/// published with, where the images are large enough for them. With it comes each head's share of the loss, the paper's
+/// 0.3 for GoogLeNet's two and torchvision's 0.4 for Inception-v3's one: loss = own + Σ share · head's. After
+/// training the heads are dropped.
+///
+/// ```
+/// let (model, shares) = graticule_zoo::build_for_training("googlenet", &[224, 224, 3], 1000)?;
+/// assert_eq!((model.outputs().len(), &shares[..]), (3, &[0.3, 0.3][..]));
+/// assert_eq!(model.trainable_count(), 13_004_888);
+/// # Ok::<(), graticule_zoo::ZooError>(())
+/// ```
+///
+/// # Errors
+/// As [`build`].
+pub fn build_for_training(
+    name: &str,
+    input_shape: &[usize],
+    outputs: usize,
+) -> Result<(Model, Vec<f64>), ZooError> {
+    type Heads = fn(&Symbol, usize) -> Result<Vec<Symbol>, Problem>;
+    let (network, heads, share): (_, Heads, _) = match name {
+        "googlenet" => (
+            "googlenet",
+            googlenet::torchvision_in_training,
+            googlenet::AUXILIARY,
+        ),
+        "googlenet-2014" => (
+            "googlenet-2014",
+            googlenet::paper_in_training,
+            googlenet::AUXILIARY,
+        ),
+        "inception-v3" => ("inception-v3", inception::v3_in_training, inception::AUXILIARY),
+        _ => return Ok((build(name, input_shape, outputs)?, Vec::new())),
+    };
+    let model = check(network, input_shape, outputs, |x| heads(x, outputs))?;
+    let shares = vec![share; model.outputs().len() - 1];
+    Ok((model, shares))
+}
+
 /// The model that `layers` makes of an input of this shape, and errors in the network's name.
-pub(crate) fn check(
+fn check(
     network: &'static str,
     input_shape: &[usize],
     outputs: usize,

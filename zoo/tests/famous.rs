@@ -2,7 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "helpers of tests")]
 
 use graph::Binding;
-use graticule_zoo::{NAMES, build, googlenet_with_auxiliaries};
+use graticule_zoo::{NAMES, build, build_for_training};
 use nn::model::{Summary, summary};
 use nn::prelude::*;
 use serde_json::Value;
@@ -118,17 +118,35 @@ fn the_others_have_the_sizes_of_their_papers() {
 }
 
 #[test]
-fn googlenet_has_two_more_outputs_in_training() {
-    let model = googlenet_with_auxiliaries(&[64, 64, 3], 7).unwrap();
-    let shapes: Vec<&[usize]> = model.outputs().iter().map(|y| &y.shape()[..]).collect();
-    assert_eq!(shapes, [&[1, 7]; 3]);
-    let without = build("googlenet", &[64, 64, 3], 7).unwrap();
-    let head = |features: usize| 128 * features + 256 + (2_048 + 1) * 1_024 + (1_024 + 1) * 7;
+fn n4_n7_inceptions_have_more_heads_in_training() {
+    let more = |name: &str, side: usize| {
+        let (model, shares) = build_for_training(name, &[side, side, 3], 7).unwrap();
+        let without = build(name, &[side, side, 3], 7).unwrap();
+        assert_eq!(model.outputs().len(), 1 + shares.len());
+        assert!(model.outputs().iter().all(|y| y.shape()[..] == [1, 7]));
+        // The network itself is the same, and its own head is last.
+        let own: Vec<_> = without.parameters().iter().map(|p| p.name.clone()).collect();
+        let in_training = model.parameters().iter().map(|p| p.name.clone());
+        let kept: Vec<_> = in_training.filter(|name| own.contains(name)).collect();
+        assert_eq!(kept, own);
+        assert_eq!(model.parameters().last().unwrap().name, own[own.len() - 1]);
+        (model.trainable_count() - without.trainable_count(), shares)
+    };
+    let head = |channels: usize, norm: usize| 128 * channels + norm + (2_048 + 1) * 1_024 + (1_024 + 1) * 7;
     assert_eq!(
-        model.trainable_count() - without.trainable_count(),
-        head(512) + head(528)
+        more("googlenet", 64),
+        (head(512, 256) + head(528, 256), vec![0.3; 2])
     );
-    assert!(googlenet_with_auxiliaries(&[13], 7).is_err());
+    assert_eq!(
+        more("googlenet-2014", 224),
+        (head(512, 128) + head(528, 128), vec![0.3; 2])
+    );
+    let head = 768 * 128 + 256 + 25 * 128 * 768 + 2 * 768 + (768 + 1) * 7;
+    assert_eq!(more("inception-v3", 299), (head, vec![0.4]));
+    for (name, side) in [("googlenet-2014", 64), ("inception-v3", 96), ("resnet20", 32)] {
+        assert_eq!(more(name, side), (0, vec![]), "too small, or none");
+    }
+    assert!(build_for_training("googlenet", &[13], 7).is_err());
 }
 
 #[test]

@@ -317,9 +317,9 @@ fn tell_plan(plan: &Plan, folder: &RunFolder, out: &Output) {
     ));
     let settings = &plan.file.settings;
     out.note(format!(
-        "{}: {} parameters; {}, learning rate {}, batch {}, {} epochs; {}",
+        "{}: {}; {}, learning rate {}, batch {}, {} epochs; {}",
         plan.file.model,
-        thousands(plan.model.trainable_count()),
+        parameters(plan),
         settings.optimizer.name(),
         settings.learning_rate,
         settings.batch,
@@ -330,6 +330,22 @@ fn tell_plan(plan: &Plan, folder: &RunFolder, out: &Output) {
         out.note(transfer::told(origin, settings, &plan.model));
     }
     out.note(format!("run folder {}", folder.path().display()));
+}
+
+/// How many there are, those of auxiliary heads apart.
+fn parameters(plan: &Plan) -> String {
+    let (all, shares) = (plan.model.trainable_count(), &plan.file.settings.auxiliary);
+    let [share, ..] = shares[..] else {
+        return format!("{} parameters", thousands(all));
+    };
+    let kept = setup::without_auxiliaries(&plan.model).map_or(all, |model| model.trainable_count());
+    format!(
+        "{} parameters, and {} in {} auxiliary head{} for training alone, whose loss counts {share} times",
+        thousands(kept),
+        thousands(all - kept),
+        shares.len(),
+        if shares.len() == 1 { "" } else { "s" }
+    )
 }
 
 /// A data set's name as the name of a folder.

@@ -28,7 +28,7 @@ use layout::{Layout, layouts};
 pub struct Weights {
     /// The parameters, running statistics included, in the order of the model.
     pub tensors: Vec<Tensor>,
-    /// Parameters of the head that the file has none for (only after [`load_body`]).
+    /// Parameters of the head, and of heads that serve training alone, that the file has none for (only after [`load_body`]).
     pub left_out: Vec<String>,
     /// Tensors of the file that the network does without, such as `num_batches_tracked`.
     pub ignored: Vec<String>,
@@ -68,8 +68,8 @@ pub fn load(model: &Model, path: &Path) -> Result<Weights, ForeignError> {
     load_with(model, path, Head::MustFit)
 }
 
-/// As [`load`], but where the last layer does not fit (a file for other classes) it is left out:
-/// [`Weights::left_out`] names its parameters.
+/// As [`load`], but where the last layer does not fit (a file for other classes) it is left out, and so is what does not
+/// fit of GoogLeNet's and Inception's auxiliary heads: [`Weights::left_out`] names their parameters.
 ///
 /// # Errors
 /// As [`load`], for all layers but the last.
@@ -190,15 +190,20 @@ fn matched(
     let head_layer = head_of(&ours);
     let in_head = |k: usize| layer_of(ours[k]) == head_layer;
     let replaces = head == Head::MayDiffer && wrong.iter().any(|&k| in_head(k)) && wrong.len() < ours.len();
+    // A head that serves training alone may be missing from the file, or be for other classes, in a part of its layers.
+    let auxiliary = |k: usize| head == Head::MayDiffer && names::is_auxiliary(ours[k]) && !fits(k);
+    let leaves: Vec<bool> = (0..ours.len())
+        .map(|k| (replaces && in_head(k)) || auxiliary(k))
+        .collect();
     let mut left_out = Vec::new();
     let mut taken: HashSet<usize> = places.iter().flatten().copied().collect();
-    for k in (0..ours.len()).filter(|&k| replaces && in_head(k)) {
+    for k in (0..ours.len()).filter(|&k| leaves[k]) {
         left_out.push(ours[k].to_string());
         places[k] = None;
     }
     let mut problems: Vec<TensorProblem> = wrong
         .iter()
-        .filter(|&&k| !(replaces && in_head(k)))
+        .filter(|&&k| !leaves[k])
         .map(|&k| misfit(&wanted[k], &shapes[k], places[k].map(|place| found[place].1)))
         .collect();
     let their_head = wanted.last().map_or("", |name| layer_of(name));

@@ -26,8 +26,14 @@ const SHORTCUT: Rewrite = &[(".downsample.", ".shortcut.")];
 /// Names that say nothing a network needs.
 pub(crate) fn is_idle(name: &str) -> bool {
     let last = name.rsplit('.').next().unwrap_or(name);
-    let heads_of_training = ["AuxLogits.", "aux1.", "aux2."];
-    last == "num_batches_tracked" || heads_of_training.iter().any(|head| name.starts_with(head))
+    last == "num_batches_tracked" || is_auxiliary(name)
+}
+
+/// Names in a head that serves training alone.
+pub(crate) fn is_auxiliary(name: &str) -> bool {
+    ["AuxLogits.", "aux1.", "aux2."]
+        .iter()
+        .any(|head| name.starts_with(head))
 }
 
 /// The names without what stands before every one of them.
@@ -99,6 +105,27 @@ enum Does {
     Narrow,
 }
 
+/// What a dialect calls the layers outside the blocks: convolution and norm, at the input and behind the blocks, and the
+/// dense layer.
+struct OuterNames {
+    first: [&'static str; 2],
+    last: [&'static str; 2],
+    head: &'static str,
+}
+
+/// A layer inside a block.
+struct Layer<'a> {
+    /// The block's, from the first on.
+    number: usize,
+    stage: usize,
+    block: usize,
+    /// Whether the block begins with a convolution that widens.
+    widens: bool,
+    does: Does,
+    /// Its name in the step.
+    inner: &'a str,
+}
+
 impl Blocks {
     fn of(ours: &[&str]) -> Option<Self> {
         let mut known: HashMap<(usize, usize), (usize, usize)> = HashMap::new();
@@ -159,72 +186,80 @@ impl Blocks {
         Some((number, widens, does))
     }
 
-    /// As in the files made from TensorFlow's: `_blocks.3._expand_conv.weight`.
-    fn keras_like(&self, name: &str) -> Option<String> {
+    /// The name in a dialect that calls the layers outside the blocks so, and those of a block as `layer` says.
+    fn named(&self, name: &str, outer: &OuterNames, layer: impl Fn(&Layer) -> String) -> Option<String> {
         Some(match self.part(name)? {
-            Part::Head(role) => format!("_fc.{role}"),
-            Part::Outer { last, rest } => match (last, rest.split_once('.')?) {
-                (false, ("0", role)) => format!("_conv_stem.{role}"),
-                (false, (_, role)) => format!("_bn0.{role}"),
-                (true, ("0", role)) => format!("_conv_head.{role}"),
-                (true, (_, role)) => format!("_bn1.{role}"),
-            },
+            Part::Head(role) => format!("{}.{role}", outer.head),
+            Part::Outer { last, rest } => {
+                let (place, role) = rest.split_once('.')?;
+                let names = if last { outer.last } else { outer.first };
+                format!("{}.{role}", names[usize::from(place != "0")])
+            }
             Part::Step {
                 stage,
                 block,
                 step,
                 rest,
             } => {
-                let (number, _, does) = self.does(stage, block, step)?;
+                let (number, widens, does) = self.does(stage, block, step)?;
                 let (inner, role) = rest.split_once('.')?;
-                let layer = match (does, inner) {
-                    (Does::Widen, "0") => "_expand_conv",
-                    (Does::Widen, _) => "_bn0",
-                    (Does::Filter, "0") => "_depthwise_conv",
-                    (Does::Filter, _) => "_bn1",
-                    (Does::Weigh, "fc1") => "_se_reduce",
-                    (Does::Weigh, _) => "_se_expand",
-                    (Does::Narrow, "0") => "_project_conv",
-                    (Does::Narrow, _) => "_bn2",
-                };
-                format!("_blocks.{number}.{layer}.{role}")
+                let layer = layer(&Layer {
+                    number,
+                    stage,
+                    block,
+                    widens,
+                    does,
+                    inner,
+                });
+                format!("{layer}.{role}")
             }
+        })
+    }
+
+    /// As in the files made from TensorFlow's: `_blocks.3._expand_conv.weight`.
+    fn keras_like(&self, name: &str) -> Option<String> {
+        let outer = OuterNames {
+            first: ["_conv_stem", "_bn0"],
+            last: ["_conv_head", "_bn1"],
+            head: "_fc",
+        };
+        self.named(name, &outer, |layer| {
+            let own = match (&layer.does, layer.inner) {
+                (Does::Widen, "0") => "_expand_conv",
+                (Does::Widen, _) => "_bn0",
+                (Does::Filter, "0") => "_depthwise_conv",
+                (Does::Filter, _) => "_bn1",
+                (Does::Weigh, "fc1") => "_se_reduce",
+                (Does::Weigh, _) => "_se_expand",
+                (Does::Narrow, "0") => "_project_conv",
+                (Does::Narrow, _) => "_bn2",
+            };
+            format!("_blocks.{}.{own}", layer.number)
         })
     }
 
     /// As timm has them: `blocks.2.0.conv_pw.weight`.
     fn timm(&self, name: &str) -> Option<String> {
-        Some(match self.part(name)? {
-            Part::Head(role) => format!("classifier.{role}"),
-            Part::Outer { last, rest } => match (last, rest.split_once('.')?) {
-                (false, ("0", role)) => format!("conv_stem.{role}"),
-                (false, (_, role)) => format!("bn1.{role}"),
-                (true, ("0", role)) => format!("conv_head.{role}"),
-                (true, (_, role)) => format!("bn2.{role}"),
-            },
-            Part::Step {
-                stage,
-                block,
-                step,
-                rest,
-            } => {
-                let (_, widens, does) = self.does(stage, block, step)?;
-                let (inner, role) = rest.split_once('.')?;
-                let layer = match (does, inner, widens) {
-                    (Does::Widen, "0", _) => "conv_pw",
-                    (Does::Widen, ..) => "bn1",
-                    (Does::Filter, "0", _) => "conv_dw",
-                    (Does::Filter, _, true) => "bn2",
-                    (Does::Filter, _, false) => "bn1",
-                    (Does::Weigh, "fc1", _) => "se.conv_reduce",
-                    (Does::Weigh, ..) => "se.conv_expand",
-                    (Does::Narrow, "0", true) => "conv_pwl",
-                    (Does::Narrow, "0", false) => "conv_pw",
-                    (Does::Narrow, _, true) => "bn3",
-                    (Does::Narrow, _, false) => "bn2",
-                };
-                format!("blocks.{}.{block}.{layer}.{role}", stage - 1)
-            }
+        let outer = OuterNames {
+            first: ["conv_stem", "bn1"],
+            last: ["conv_head", "bn2"],
+            head: "classifier",
+        };
+        self.named(name, &outer, |layer| {
+            let own = match (&layer.does, layer.inner, layer.widens) {
+                (Does::Widen, "0", _) => "conv_pw",
+                (Does::Widen, ..) => "bn1",
+                (Does::Filter, "0", _) => "conv_dw",
+                (Does::Filter, _, true) => "bn2",
+                (Does::Filter, _, false) => "bn1",
+                (Does::Weigh, "fc1", _) => "se.conv_reduce",
+                (Does::Weigh, ..) => "se.conv_expand",
+                (Does::Narrow, "0", true) => "conv_pwl",
+                (Does::Narrow, "0", false) => "conv_pw",
+                (Does::Narrow, _, true) => "bn3",
+                (Does::Narrow, _, false) => "bn2",
+            };
+            format!("blocks.{}.{}.{own}", layer.stage - 1, layer.block)
         })
     }
 }

@@ -6,16 +6,26 @@ use super::*;
 
 /// A convolution, its norm, and a dense layer on the flattened image.
 fn small(classes: usize) -> Model {
+    built(classes, false).expect("a model")
+}
+
+/// [`small`] with a head for training alone, of two layers, which reads the norm.
+fn with_auxiliary(classes: usize) -> Model {
+    built(classes, true).expect("a model")
+}
+
+fn built(classes: usize, auxiliary: bool) -> Result<Model, GraphError> {
     let image = Symbol::input("image", [4, 5, 2]);
-    let x = Conv2d::new(3, 3)
-        .no_bias()
-        .name("conv1")
-        .on(&image)
-        .expect("a convolution");
-    let x = BatchNorm::new().name("bn1").on(&x).expect("a norm");
-    let x = Flatten.on(&x).expect("flat");
-    let y = Dense::new(classes).name("fc").on(&x).expect("a dense layer");
-    Model::new("small", &image, &y).expect("a model")
+    let x = Conv2d::new(3, 3).no_bias().name("conv1").on(&image)?;
+    let x = Flatten.on(&BatchNorm::new().name("bn1").on(&x)?)?;
+    let mut outputs = Vec::new();
+    if auxiliary {
+        let _head = graph::Scope::enter("head", Some("aux1"));
+        let y = Dense::new(4).name("fc1").on(&x)?;
+        outputs.push(Dense::new(classes).name("fc2").on(&y)?);
+    }
+    outputs.insert(0, Dense::new(classes).name("fc").on(&x)?);
+    Model::with("small", &[image], &outputs)
 }
 
 fn numbers(model: &Model) -> Vec<Tensor> {
@@ -68,6 +78,33 @@ fn a_head_for_other_classes_is_told_or_left_out() {
     assert_eq!(body.left_out, ["fc.weight", "fc.bias"]);
     assert_eq!(body.tensors, tensors[..5]);
     assert!(load_body(&small(6), &path).expect("loaded").left_out.is_empty());
+}
+
+#[test]
+fn heads_that_serve_training_alone_take_what_the_file_has() {
+    let (_folder, path, tensors) = written(&with_auxiliary(6));
+    // A network without the head leaves its numbers, one with it takes them.
+    assert_eq!(load(&small(6), &path).expect("loaded").ignored.len(), 4);
+    assert_eq!(load(&with_auxiliary(6), &path).expect("loaded").tensors, tensors);
+    // Other classes: the layers before the last are taken.
+    let body = load_body(&with_auxiliary(3), &path).expect("loaded");
+    let left = ["fc.weight", "fc.bias", "aux1.fc2.weight", "aux1.fc2.bias"];
+    assert!(
+        left.iter().all(|name| body.left_out.iter().any(|n| n == name)),
+        "{:?}",
+        body.left_out
+    );
+    assert!(body.tensors.iter().any(|t| t.name == "aux1.fc1.weight"));
+    // A file without the head.
+    let (_folder, path, _) = written(&small(6));
+    assert_eq!(
+        load_body(&with_auxiliary(6), &path)
+            .expect("loaded")
+            .left_out
+            .len(),
+        4
+    );
+    assert!(load(&with_auxiliary(6), &path).is_err());
 }
 
 #[test]

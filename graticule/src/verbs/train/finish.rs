@@ -54,6 +54,8 @@ struct Measured {
     starts: Option<Starts>,
     wrong_labels: Option<WrongLabels>,
     report: Option<PathBuf>,
+    /// Numbers of the finished network that training changed.
+    parameters: usize,
 }
 
 /// Evaluates, reports and says so.
@@ -93,6 +95,7 @@ pub fn finish(session: &Session, done: Done) -> Outcome {
     let mut measured = Measured {
         withstood,
         starts,
+        parameters: network.model().trainable_count(),
         ..Measured::default()
     };
     if session.report {
@@ -116,7 +119,7 @@ fn write_report(
     (health, starts): (&[LayerHealth], &Option<Starts>),
 ) -> Outcome<(PathBuf, Option<WrongLabels>)> {
     let plan = session.plan;
-    let table = summary(&plan.model, &Binding::batch(1))?;
+    let table = summary(network.model(), &Binding::batch(1))?;
     let boundary = measure_boundary(&mut network, &plan.dataset)?;
     let extras = requested(session)?;
     let wrong_labels = extras.wrong_labels.clone();
@@ -194,6 +197,7 @@ fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, me
         starts,
         wrong_labels,
         report,
+        parameters,
     } = measured;
     if let Some(starts) = &starts {
         let headers: Vec<String> = starts.headers().map(String::from).to_vec();
@@ -219,7 +223,7 @@ fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, me
         epochs,
         best_epoch: outcome.best_epoch,
         seconds,
-        parameters: session.plan.model.trainable_count(),
+        parameters,
         role,
         metrics: &evaluation.metrics,
         starts,

@@ -30,6 +30,10 @@ pub struct Choices {
     /// cross_entropy, binary_cross_entropy, perceptron, squared_error, absolute_error, huber:1
     #[arg(long, value_name = "LOSS")]
     pub loss: Option<Loss>,
+    /// Share of each auxiliary head's loss, in networks that have such heads [default: 0.3 in googlenet, 0.4 in
+    /// inception-v3; 0: no heads]
+    #[arg(long, value_name = "SHARE", value_parser = not_negative)]
+    pub auxiliary: Option<f64>,
     /// Weight decay of the optimizer
     #[arg(long, value_name = "λ", value_parser = not_negative)]
     pub weight_decay: Option<f64>,

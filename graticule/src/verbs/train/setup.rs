@@ -118,14 +118,23 @@ impl Plan {
         };
         let outputs = check_loss(&file.settings.loss, &dataset.task)?;
         let input = preprocess.input_shape();
-        let model = match &mut pretrained {
+        let transfers = file.settings.transfer.is_some();
+        let (mut model, mut shares) = match &mut pretrained {
             None => build(choices, defaults.model, &input, outputs)?,
             Some(pretrained) => {
-                let (model, origin) = pretrained.model(choices, &input, outputs)?;
+                let (model, shares, origin) = pretrained.model(choices, &input, outputs, transfers)?;
                 (file.model, file.weights) = (model.name().to_string(), Some(origin));
-                model
+                (model, shares)
             }
         };
+        match choices.auxiliary {
+            None => {}
+            Some(_) if shares.is_empty() => return Err(no_auxiliaries(&model, transfers)),
+            // A head that counts nothing would cost time for nothing.
+            Some(0.0) => (model, shares) = (without_auxiliaries(&model)?, Vec::new()),
+            Some(share) => shares.fill(share),
+        }
+        file.settings.auxiliary = shares;
         file.augment.check(&preprocess.input_shape()).at("--augment")?;
         Ok(Self {
             dataset,
@@ -358,10 +367,31 @@ fn check_loss(loss: &Loss, task: &Task) -> Outcome<usize> {
     Ok(if one_unit { 1 } else { task.outputs() })
 }
 
-fn build(choices: &Choices, default: &str, input: &[usize], outputs: usize) -> Outcome<Model> {
+/// The network of the first output alone.
+pub(super) fn without_auxiliaries(model: &Model) -> Outcome<Model> {
+    Ok(Model::with(model.name(), model.inputs(), &model.outputs()[..1])?)
+}
+
+fn no_auxiliaries(model: &Model, transfers: bool) -> Failure {
+    let cause = match transfers {
+        true => {
+            "auxiliary heads help networks that begin from scratch; with --transfer there are none".into()
+        }
+        false => format!("`{}` has no auxiliary heads here", model.name()),
+    };
+    Failure::usage(cause).at("--auxiliary").help(
+        "googlenet has two, googlenet-2014 too for images from 80×80 on, and inception-v3 one from 299×299 on",
+    )
+}
+
+/// The network that is to be trained, and the shares of its auxiliary heads in the loss.
+fn build(choices: &Choices, default: &str, input: &[usize], outputs: usize) -> Outcome<(Model, Vec<f64>)> {
+    let alone = |model: Model| (model, Vec::new());
     let wrong = |flag: &'static str| move |cause: String| Failure::usage(cause).at(flag);
     if let Some(line) = &choices.layers {
-        return text::from_line(line, input, Some(outputs)).map_err(|e| wrong("--layers")(e.to_string()));
+        return text::from_line(line, input, Some(outputs))
+            .map(alone)
+            .map_err(|e| wrong("--layers")(e.to_string()));
     }
     let name = choices.model.as_deref().unwrap_or(default);
     let path = Path::new(name);
@@ -377,9 +407,10 @@ fn build(choices: &Choices, default: &str, input: &[usize], outputs: usize) -> O
         }
         let written = std::fs::read_to_string(path).at(path.display())?;
         return text::from_toml(&written, Some(input), Some(outputs))
+            .map(alone)
             .map_err(|e| wrong("--model")(e.to_string()).at(path.display()));
     }
-    zoo::build(name, input, outputs).map_err(|e| wrong("--model")(e.to_string()))
+    zoo::build_for_training(name, input, outputs).map_err(|e| wrong("--model")(e.to_string()))
 }
 
 /// Reads every image that training itself would read late, so that a bad one is told before a run begins.

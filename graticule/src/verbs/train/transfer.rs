@@ -14,7 +14,7 @@ use train::{Network, Settings};
 
 use super::defaults::Defaults;
 use super::flags::{Augmentation, Choices};
-use super::setup::Plan;
+use super::setup::{Plan, without_auxiliaries};
 use crate::error::{Context, Failure, Outcome};
 use crate::output::Output;
 use crate::published;
@@ -217,12 +217,25 @@ impl Pretrained {
         }
     }
 
-    /// The network for `outputs` outputs and inputs of this shape; its trunk's numbers are kept for
-    /// [`Pretrained::fill`].
-    pub fn model(&mut self, choices: &Choices, input: &[usize], outputs: usize) -> Outcome<(Model, Origin)> {
+    /// The network for `outputs` outputs and inputs of this shape, with the shares of its auxiliary heads in the loss if
+    /// nothing is frozen; its trunk's numbers are kept for [`Pretrained::fill`].
+    pub fn model(
+        &mut self,
+        choices: &Choices,
+        input: &[usize],
+        outputs: usize,
+        transfers: bool,
+    ) -> Outcome<(Model, Vec<f64>, Origin)> {
+        let mut shares = Vec::new();
         let model = match (&choices.model, &self.model) {
             (Some(name), _) => {
-                zoo::build(name, input, outputs).map_err(|e| Failure::usage(e.to_string()).at("--model"))?
+                let built = match transfers {
+                    true => zoo::build(name, input, outputs).map(|model| (model, Vec::new())),
+                    false => zoo::build_for_training(name, input, outputs),
+                };
+                let (model, found) = built.map_err(|e| Failure::usage(e.to_string()).at("--model"))?;
+                shares = found;
+                model
             }
             (None, Some(own)) => {
                 let theirs = &own.input().shape()[1..];
@@ -237,7 +250,8 @@ impl Pretrained {
             }
             (None, None) => return Err(no_model(&self.path)),
         };
-        let blocks = blocks(&model);
+        // Auxiliary heads lead around the blocks.
+        let blocks = blocks(&without_auxiliaries(&model)?);
         let head = blocks.last().map_or(&[][..], |head| &head.parameters);
         let mut weights = foreign::load_body(&model, &self.path).map_err(|e| Failure::new(e.to_string()))?;
         weights.tensors.retain(|t| head.iter().all(|p| p.name != t.name));
@@ -265,7 +279,7 @@ impl Pretrained {
             blocks: blocks.len() - 1,
             numbers: self.trunk.iter().map(|t| t.values.len()).sum(),
         };
-        Ok((model, origin))
+        Ok((model, shares, origin))
     }
 
     /// Puts the trunk's numbers into a network of the model.
