@@ -4,6 +4,7 @@ use crate::{DataError, ErrorKind, InputLayout, Raw, Source, Target};
 use ndarray::Array3;
 use std::borrow::Cow;
 
+pub(crate) mod changed;
 mod container;
 pub mod decode;
 mod files;

@@ -107,6 +107,7 @@ pub fn open(source: &str, options: &OpenOptions) -> Result<Dataset, DataError> {
     } else {
         open_path(Path::new(source), options)?
     };
+    dataset = images::changed::as_asked(dataset, options)?;
     if let Some(list) = &options.splits {
         let listed = splits::list::read(list, dataset.source.as_ref())?;
         if listed.unlisted > 0 {

@@ -120,6 +120,33 @@ fn o18_a_head_on_features_goes_on_after_an_interruption_to_the_same_bits() {
 }
 
 #[test]
+fn grey_sets_in_memory_suit_a_trunk_that_learnt_colours() {
+    let desk = Desk::new();
+    for (class, red) in [("red", 250), ("blue", 5)] {
+        fs::create_dir_all(desk.file("photos").join(class)).unwrap();
+        for n in 0..8u8 {
+            let picture = image::RgbImage::from_pixel(12, 12, image::Rgb([red, 10 * n, 255 - red]));
+            picture
+                .save(desk.file("photos").join(class).join(format!("{n}.png")))
+                .unwrap();
+        }
+    }
+    desk.run(&["train", "photos", "--epochs", "1", "--no-report", "--quiet"])
+        .done();
+    let words =
+        "train digits --per-class 2 --weights runs/photos-1 --transfer features --epochs 2 --no-report";
+    let told = desk.run(&words.split(' ').collect::<Vec<_>>());
+    told.done();
+    for note in [
+        "Grey images are given as three equal bands",
+        "8×8 pixels are brought to 12×12",
+    ] {
+        assert!(told.stderr.contains(note), "{}", told.stderr);
+    }
+    desk.run(&["evaluate", "runs/digits-1", "--no-report"]).done();
+}
+
+#[test]
 fn flags_that_contradict_get_one_message_and_leave_no_run() {
     let desk = desk();
     fs::write(desk.file("half.safetensors"), {
@@ -151,7 +178,7 @@ fn flags_that_contradict_get_one_message_and_leave_no_run() {
                 "finetune",
             ],
             1,
-            "bands",
+            "cannot be read",
         ),
         (
             &["--weights", "empty.pth", "--transfer", "finetune"],

@@ -109,7 +109,8 @@ fn whole_image(bytes: &[u8], place: &str) -> Result<DynamicImage, DataError> {
     DynamicImage::from_decoder(decoder(bytes, place)?).map_err(|e| unreadable(place, &e))
 }
 
-fn pixels(
+/// Brings an image to a size and a number of bands.
+pub(super) fn pixels(
     image: DynamicImage,
     channels: usize,
     size: Option<(usize, usize)>,
