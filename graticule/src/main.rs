@@ -2,6 +2,7 @@
 
 mod attacking;
 mod cli;
+mod clock;
 mod compute;
 mod error;
 mod evaluation;

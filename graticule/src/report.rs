@@ -11,6 +11,7 @@ mod network;
 mod saliency;
 mod scores;
 mod scrutiny;
+mod starts;
 
 use data::Dataset;
 use ndarray::Array4;
@@ -26,10 +27,11 @@ use crate::run_file::RunFile;
 use crate::text::{duration, thousands};
 
 pub use boundary::{Boundary, measure as measure_boundary};
-pub use extras::{DataSizes, Race, StartRow, Starts, WrongLabels};
+pub use extras::{DataSizes, Race, WrongLabels};
 pub use network::first_filters;
 pub use saliency::measure_saliency;
 pub use scrutiny::{ClassScrutiny, Scrutiny};
+pub use starts::{StartRow, Starts, as_long_as};
 
 /// All that a run's report is made of.
 pub struct RunResults<'a> {

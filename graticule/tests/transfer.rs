@@ -74,17 +74,30 @@ fn o20_one_command_compares_the_depths_at_which_training_starts() {
         "shallow start",
         "middle start",
         "deep start",
+        "gradual",
         "features",
-        "from scratch",
+        "cnn-small from scratch, same epochs",
+        "cnn-small from scratch",
     ];
-    assert_eq!(names, expected);
+    let (last, others) = names.split_last().unwrap();
+    assert_eq!(others, expected);
+    assert!(last.starts_with("cnn-small, time of "), "{last}");
     let trained: Vec<u64> = rows.iter().map(|r| r["trained"].as_u64().unwrap()).collect();
+    let depths = [trained[0], trained[1], trained[2], trained[4]];
+    assert!(depths.is_sorted_by(|a, b| a > b), "{trained:?}");
     assert!(
-        trained[..4].is_sorted_by(|a, b| a > b) && trained[4] == trained[0],
+        [trained[3], trained[5]].iter().all(|&n| n == trained[0]),
         "{trained:?}"
     );
+    assert!(rows.iter().all(|row| row["seconds"].as_f64().unwrap() > 0.0));
+    assert_eq!(rows.iter().filter(|row| row["pretrained"] == true).count(), 5);
+    assert!(!desk.file("runs/digits-2/comparison").exists());
     let report = fs::read_to_string(desk.file("runs/digits-2/report.html")).unwrap();
-    assert!(report.contains("Where training starts") && report.contains("middle start"));
+    assert!(report.contains("Transfer, and training from scratch") && report.contains("middle start"));
+    assert!(
+        report.contains("test accuracy by way of training")
+            && report.contains("chosen by validation accuracy: ")
+    );
 }
 
 #[test]

@@ -2,10 +2,9 @@
 
 use report::figures::{LineChart, Mark, Series, Style, line_chart};
 use report::html::Report;
-use serde::Serialize;
 use train::lr_finder::{LrCurve, LrPoint};
 
-use super::Extras;
+use super::{Extras, starts};
 use crate::text::{number, percent, thousands};
 
 /// Optimizers on the same task from the same start.
@@ -22,63 +21,6 @@ pub struct DataSizes {
     pub score: String,
     /// Training samples and score.
     pub points: Vec<(usize, f64)>,
-}
-
-/// A pretrained network trained from several depths on, on the same samples.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct Starts {
-    /// What the score is, for example `test accuracy`.
-    pub score: String,
-    /// What the validation score is.
-    pub validation: String,
-    /// One row for each start.
-    pub rows: Vec<StartRow>,
-}
-
-/// One way of training it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct StartRow {
-    /// What was done.
-    pub name: String,
-    /// Numbers that training changed.
-    pub trained: usize,
-    /// Epochs.
-    pub epochs: usize,
-    /// Seconds, without the final evaluation.
-    pub seconds: f64,
-    /// Score on the validation samples.
-    pub validation: Option<f64>,
-    /// Score on the samples of the final figure.
-    pub score: f64,
-}
-
-impl Starts {
-    /// The columns' names.
-    pub fn headers(&self) -> [&str; 6] {
-        [
-            "training",
-            "numbers that train",
-            "epochs",
-            "seconds",
-            &self.validation,
-            &self.score,
-        ]
-    }
-
-    /// The rows as text.
-    pub fn cells(&self) -> Vec<Vec<String>> {
-        let row = |row: &StartRow| {
-            vec![
-                row.name.clone(),
-                thousands(row.trained),
-                row.epochs.to_string(),
-                format!("{:.1}", row.seconds),
-                row.validation.map_or("–".into(), |score| format!("{score:.4}")),
-                format!("{:.4}", row.score),
-            ]
-        };
-        self.rows.iter().map(row).collect()
-    }
 }
 
 /// The accuracy after training with growing shares of wrong labels.
@@ -115,18 +57,8 @@ pub(super) fn add(report: &mut Report, extras: &Extras) {
         wrong_labels(report, labels);
     }
     if let Some(found) = &extras.starts {
-        starts(report, found);
+        starts::add(report, found);
     }
-}
-
-fn starts(report: &mut Report, starts: &Starts) {
-    report.section("Where training starts");
-    report.text(
-        "The pretrained network with a new head, trained from its first block on (shallow), behind a third and behind \
-         two thirds of its blocks (middle, deep), with its trunk run once and only the head trained (features), and \
-         with none of its weights (from scratch). The blocks before the start stay as they were (O18, O19, O20).",
-    );
-    report.table(&starts.headers(), &starts.cells());
 }
 
 fn rates(report: &mut Report, search: &LrCurve) {

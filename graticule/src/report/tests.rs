@@ -217,9 +217,8 @@ fn sections_on_request_are_there_when_asked_for() {
                 name: "deep start".into(),
                 trained: 1234,
                 epochs: 3,
-                seconds: 4.5,
-                validation: None,
                 score: 0.75,
+                ..StartRow::default()
             }],
         }),
         wrong_labels: Some(WrongLabels {
@@ -235,5 +234,9 @@ fn sections_on_request_are_there_when_asked_for() {
     assert!(html.contains("Optimizers side by side") && html.contains("diverged"));
     assert!(html.contains("Score and data size") && html.contains("0.9700"));
     assert!(html.contains("Score and wrong labels") && html.contains("91.00"));
-    assert!(html.contains("Where training starts") && html.contains("deep start") && html.contains("0.7500"));
+    assert!(
+        html.contains("Transfer, and training from scratch")
+            && html.contains("deep start")
+            && html.contains("0.7500")
+    );
 }

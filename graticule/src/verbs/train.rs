@@ -18,6 +18,7 @@ use train::lr_finder::LrCurve;
 use train::run_folder::RunFolder;
 use train::{Ending, Network, RunFiles, TrainError, Trainer, checkpoint, fit};
 
+use crate::clock::{Spent, Stopwatch};
 use crate::compute::{ComputeArgs, told};
 use crate::error::{Context, Failure, Outcome};
 use crate::output::Output;
@@ -44,7 +45,7 @@ Examples:
   graticule train --resume runs/digits-1";
 
 /// Train a network and write a run folder with model, metrics and report
-#[derive(Debug, clap::Args)]
+#[derive(Debug, Clone, clap::Args)]
 #[command(after_help = HELP)]
 pub struct Args {
     /// What to learn from: a name or a path
@@ -109,7 +110,7 @@ fn begin(args: &Args, source: &str, out: &Output) -> Outcome {
         rates,
         race: &args.choices.race,
         data_sizes: args.choices.data_sizes,
-        compare: args.transfer.compares(),
+        compare: args.transfer.compares().then_some((args, source)),
         poisons: &args.choices.poisons,
     };
     let trained = session.train(trainer, run, None);
@@ -199,7 +200,7 @@ fn resume(args: &Args, run: &Path, out: &Output) -> Outcome {
         rates: None,
         race: &[],
         data_sizes: false,
-        compare: false,
+        compare: None,
         poisons: &[],
     };
     let done = session
@@ -226,8 +227,8 @@ pub struct Session<'a> {
     pub race: &'a [Optimizer],
     /// Whether to train on growing shares of the data afterwards.
     pub data_sizes: bool,
-    /// Whether to compare the depths at which training of a pretrained network may start.
-    pub compare: bool,
+    /// Where ways to train a pretrained network are to be compared, what the command line says.
+    pub compare: Option<(&'a Args, &'a str)>,
     /// Shares of wrong labels to train with afterwards.
     pub poisons: &'a [f64],
 }
@@ -240,6 +241,8 @@ pub struct Done {
     pub run: train::Run,
     /// How it went.
     pub outcome: train::Outcome,
+    /// What it took.
+    pub spent: Spent,
 }
 
 impl Session<'_> {
@@ -264,7 +267,9 @@ impl Session<'_> {
         let next_step = from.map(|(_, step)| step + 1);
         let begun = Watch::begin(self.out, self.folder, self.interrupt.clone(), facts, next_step);
         let mut watch = begun.map_err(|e| early(e.into()))?;
+        let clock = Stopwatch::start();
         let fitted = fit(&mut trainer, &run, from.map(|(file, _)| file), &mut watch);
+        let spent = clock.spent();
         let worth_keeping = from.is_some() || watch.steps() > 0;
         let files = watch.end();
         let outcome = fitted.map_err(|e| (self.told(e, worth_keeping), worth_keeping))?;
@@ -281,6 +286,7 @@ impl Session<'_> {
             trainer,
             run,
             outcome,
+            spent,
         })
     }
 

@@ -64,6 +64,7 @@ pub fn finish(session: &Session, done: Done) -> Outcome {
         mut trainer,
         run,
         outcome,
+        spent,
     } = done;
     let plan = session.plan;
     let health = match run.train.epoch(0).next() {
@@ -81,8 +82,8 @@ pub fn finish(session: &Session, done: Done) -> Outcome {
         plan.file.settings.loader_threads,
     )?;
     let starts = match session.compare {
-        true => compare::starts(session, &outcome, &evaluation)?,
-        false => None,
+        Some(asked) => compare::starts(session, asked, (&outcome, spent), &evaluation)?,
+        None => None,
     };
     let (_, tested) = part(&plan.dataset, role);
     let withstood = match plan.file.settings.adversarial {
@@ -202,6 +203,7 @@ fn tell(session: &Session, outcome: &train::Outcome, evaluation: &Evaluation, me
     if let Some(starts) = &starts {
         let headers: Vec<String> = starts.headers().map(String::from).to_vec();
         lines.extend(columns(&[vec![headers], starts.cells()].concat()));
+        lines.extend(starts.conclusion());
     }
     if let Some((size, accuracy)) = withstood {
         let told = percent(accuracy);

@@ -12,7 +12,7 @@ use train::{Adversarial, Network, Run, Settings, Trainer, training_loader_option
 use super::Args;
 use super::defaults::{self, Defaults};
 use super::flags::{Augmentation, Choices};
-use super::transfer::{self, Pretrained};
+use super::transfer::{self, Pretrained, TransferArgs};
 use crate::compute::choice;
 use crate::error::{Context, Failure, Outcome};
 use crate::run_file::{RunFile, Samples};
@@ -78,6 +78,29 @@ impl Plan {
     ) -> Outcome<Self> {
         let reading = args.reading.clone();
         Self::with(args, (source, reading), dataset, preprocess, engine, None)
+    }
+
+    /// The plan of a run on the same data that begins from scratch: network, settings and size of images as fit the
+    /// data where there is nothing else.
+    pub fn from_scratch(args: &Args, source: &str, engine: Engine) -> Outcome<Self> {
+        let given = &args.choices;
+        let choices = Choices {
+            loss: given.loss.clone(),
+            label_smoothing: given.label_smoothing,
+            augment: given.augment.clone(),
+            poison: given.poison,
+            ..Choices::default()
+        };
+        let args = Args {
+            choices,
+            transfer: TransferArgs::default(),
+            reading: SourceArgs {
+                image_size: None,
+                ..args.reading.clone()
+            },
+            ..args.clone()
+        };
+        Self::new(&args, source, engine)
     }
 
     fn with(
