@@ -19,7 +19,7 @@ use graticule_interchange::onnx::{Batch, Host, Imported, OnnxError, Options, dec
 use proptest::prelude::*;
 use prost::Message;
 
-const NAMES: [&str; 3] = ["cnn", "lstm", "vit"];
+const NAMES: [&str; 4] = ["cnn", "lstm", "vit", "torchvision_vit"];
 
 fn folder(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))

@@ -14,6 +14,7 @@ import onnxruntime
 import torch
 from onnx import numpy_helper
 from torch import nn
+from torchvision.models import VisionTransformer
 
 HERE = pathlib.Path(__file__).parent / "onnx"
 BATCH = 3
@@ -123,3 +124,9 @@ torch.manual_seed(5)
 write("cnn", Cnn(), torch.randn(1, 3, 16, 16), 17)
 write("lstm", Lstm(), torch.randn(1, 7, 4), 17)
 write("vit", Vit(), torch.randn(1, 3, 12, 12), 17)
+# torch.nn.MultiheadAttention: rows of all samples take turns in one axis of the exported graph.
+torch.manual_seed(5)
+vision = VisionTransformer(image_size=8, patch_size=4, num_layers=2, num_heads=2, hidden_dim=8, mlp_dim=12, num_classes=3)
+nn.init.normal_(vision.heads.head.weight)
+nn.init.normal_(vision.class_token)
+write("torchvision_vit", vision, torch.randn(2, 3, 8, 8), 17)

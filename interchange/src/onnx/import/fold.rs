@@ -22,7 +22,10 @@ const MOST_ELEMENTS: usize = 1 << 22;
 pub fn fold(importer: &mut Importer, node: &Node) -> Result<Option<Vec<Value>>, Trouble> {
     match node.proto.op_type.as_str() {
         "Constant" => return constant(node).map(|host| Some(vec![host.into()])),
-        "Shape" | "Size" => return shape(importer, node).map(|host| Some(vec![host.into()])),
+        "Shape" | "Size" => {
+            let of = importer.operand(node, 0)?.shape();
+            return shape(node, &of).map(|host| Some(vec![host.into()]));
+        }
         _ => {}
     }
     let mut hosts = Vec::new();
@@ -45,6 +48,10 @@ pub fn fold(importer: &mut Importer, node: &Node) -> Result<Option<Vec<Value>>, 
         "Slice" => {
             let host = super::ops::sliced_host(importer, node, &first.host)?;
             Ok(Some(vec![host.into()]))
+        }
+        // A parameter that is repeated no times stays one.
+        "Expand" if super::ops::is_idle_expand(importer, node, &first.host)? => {
+            Ok(Some(vec![Value::Known(first)]))
         }
         "Gather" | "Concat" | "Expand" | "Tile" | "Split" => moved(importer, node, &hosts).map(Some),
         "Cast" => {
@@ -81,13 +88,9 @@ fn constant(node: &Node) -> Result<Host, Trouble> {
     ))
 }
 
-fn shape(importer: &Importer, node: &Node) -> Result<Host, Trouble> {
-    let shape: Vec<i64> = importer
-        .operand(node, 0)?
-        .shape()
-        .iter()
-        .map(|&l| l as i64)
-        .collect();
+/// What `Shape` and `Size` say of a tensor of this shape.
+pub fn shape(node: &Node, of: &[usize]) -> Result<Host, Trouble> {
+    let shape: Vec<i64> = of.iter().map(|&l| l as i64).collect();
     if node.proto.op_type == "Size" {
         return Ok(Host::whole(vec![shape.iter().product()], &[]));
     }

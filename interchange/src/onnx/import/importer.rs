@@ -94,6 +94,10 @@ impl Value {
 pub struct Importer {
     /// What each name of the file stands for.
     pub values: HashMap<String, Value>,
+    /// Known numbers that are others for two samples, and what they are then.
+    pub doubled: HashMap<String, Host>,
+    /// Values in whose batch axis samples take turns, and in how many runs.
+    pub turns: HashMap<String, usize>,
     /// Parameters with their numbers.
     pub parameters: Vec<(Symbol, Vec<f32>)>,
     /// The parameters that initialisers have become.

@@ -187,6 +187,16 @@ impl Live {
                 ))
             })?),
         };
+        self.reshaped_to(shape, batch)
+    }
+
+    /// The same elements under another shape, whose axis `batch` the samples go to: as many elements stand before it as
+    /// before the batch axis of this one.
+    pub fn reshaped_to(&self, shape: &[usize], batch: Option<usize>) -> Result<Live, Trouble> {
+        let old = self.shape();
+        if old == shape && batch == self.batch {
+            return Ok(self.clone());
+        }
         let groups = groups(&old, self.batch, shape, batch);
         let held = |axes: &[usize]| -> Option<usize> {
             let places: Vec<usize> = axes.iter().map(|&a| self.rank_among_long(a)).collect();
@@ -200,7 +210,7 @@ impl Live {
             match held(from) {
                 Some(place) => placed.push((place, to)),
                 // The elements of a group do not lie in its order: all are brought into it first.
-                None => return self.in_order()?.reshaped(shape),
+                None => return self.in_order()?.reshaped_to(shape, batch),
             }
         }
         placed.sort_by_key(|(place, _)| *place);

@@ -17,6 +17,7 @@ mod importer;
 mod live;
 mod node;
 mod ops;
+mod samples;
 mod structure;
 
 use std::collections::HashMap;
@@ -259,6 +260,7 @@ fn run_node(
     };
     let node = Node { proto, opset };
     let results = one_node(importer, &node, domain).map_err(wrong)?;
+    samples::doubled(importer, &node, &results).map_err(wrong)?;
     if results.len() < node.results() {
         let message = format!("result {} of it", results.len());
         return Err(wrong(Trouble::unsupported(message)));
@@ -297,11 +299,34 @@ fn one_node(importer: &mut Importer, node: &Node, domain: &str) -> Result<Vec<Va
     let wish = structure::layer_name(importer, node.proto);
     importer.layer = importer.name_layer(&wish);
     let kind = structure::snake(&node.proto.op_type);
-    let results = {
-        let _scope = Scope::enter(&kind, importer.layer.as_deref());
-        rule(importer, node)?
-    };
+    let turns = samples::turns(importer, node)?;
+    let _scope = Scope::enter(&kind, importer.layer.as_deref());
+    if node.proto.op_type == "Reshape"
+        && let Some((live, turns)) = samples::reshape(importer, node)?
+    {
+        take_turns(importer, node, &live, turns)?;
+        return Ok(vec![live.into()]);
+    }
+    let results = rule(importer, node)?;
+    if let (Some(turns), Some(Value::Live(live))) = (turns, results.first()) {
+        take_turns(importer, node, live, turns)?;
+    }
     fold::evaluate(importer, node, results)
+}
+
+/// Remembers in how many runs samples take turns in the first result of a node.
+fn take_turns(importer: &mut Importer, node: &Node, live: &Live, turns: usize) -> Result<(), Trouble> {
+    let length = live.batch.map_or(0, |axis| live.shape()[axis]);
+    if turns > 1 {
+        if !length.is_multiple_of(turns) {
+            return Err(Trouble::unsupported(
+                "samples that take turns in another number of rows",
+            ));
+        }
+        let name = node.proto.output.first().cloned().unwrap_or_default();
+        importer.turns.insert(name, turns);
+    }
+    Ok(())
 }
 
 fn finish(

@@ -22,7 +22,7 @@ use super::node::Node;
 use super::{DataType, Trouble};
 
 pub use elementwise::cast_kind;
-pub use shapes::{lengths, new_shape, permutation, sliced_host};
+pub use shapes::{is_idle_expand, lengths, new_shape, permutation, resolved, sliced_host};
 
 /// Writes a node into the graph and gives its results.
 pub type Rule = fn(&mut Importer, &Node) -> Result<Vec<Value>, Trouble>;

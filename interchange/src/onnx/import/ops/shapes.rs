@@ -108,7 +108,10 @@ pub fn new_shape(cx: &mut Importer, node: &Node, old: &[usize]) -> Result<Vec<us
 }
 
 /// A shape in which 0 stands for the old length and −1 for what is left.
-fn resolved(values: &[i64], old: &[usize], zero: bool) -> Result<Vec<usize>, Trouble> {
+///
+/// # Errors
+/// When the elements do not fill it.
+pub fn resolved(values: &[i64], old: &[usize], zero: bool) -> Result<Vec<usize>, Trouble> {
     let wrong = || Trouble::malformed(format!("elements of shape {old:?} do not fill shape {values:?}"));
     let mut shape = Vec::new();
     for (i, &value) in values.iter().enumerate() {
@@ -407,6 +410,13 @@ fn expand(cx: &mut Importer, node: &Node) -> Result<Vec<Value>, Trouble> {
     let x = cx.operand(node, 0)?;
     let shape = lengths(&list(&cx.known(node, 1)?))?;
     Ok(vec![expanded(cx, &x, &shape)?.into()])
+}
+
+/// Whether an expansion leaves a tensor as it is.
+pub fn is_idle_expand(cx: &mut Importer, node: &Node, of: &Host) -> Result<bool, Trouble> {
+    let shape = lengths(&list(&cx.known(node, 1)?))?;
+    let full = graph::Shape::new(&of.shape).broadcast(&graph::Shape::new(&shape));
+    Ok(full.is_some_and(|full| full[..] == of.shape[..]))
 }
 
 /// Repeated to what its shape and another broadcast to.
