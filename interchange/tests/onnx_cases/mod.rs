@@ -201,6 +201,16 @@ impl Folder {
         }
     }
 
+    /// Runs all cases in tract, where `GRATICULE_TEST_TRACT` names `benchmarks/peers/tract`, and prints how they differ.
+    fn show_tract(&self) {
+        let Ok(program) = std::env::var("GRATICULE_TEST_TRACT") else {
+            return;
+        };
+        let run = Command::new(&program).arg(self.folder.path()).output();
+        let run = run.unwrap_or_else(|e| panic!("GRATICULE_TEST_TRACT={program}: {e}"));
+        println!("{}", String::from_utf8_lossy(&run.stdout));
+    }
+
     /// Runs all cases in ONNX Runtime; all must agree.
     pub fn check(self) {
         let failed = self.failures();
@@ -210,6 +220,7 @@ impl Folder {
     /// Runs all cases in ONNX Runtime, and says which do not agree.
     pub fn failures(self) -> Vec<String> {
         std::fs::write(self.path("cases.json"), json!(self.cases).to_string()).unwrap();
+        self.show_tract();
         let Some(python) = python() else { return vec![] };
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/onnx/check.py");
         let run = Command::new(python)
