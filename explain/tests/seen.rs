@@ -134,7 +134,7 @@ fn e4_the_patch_of_a_unit_is_where_the_bright_square_is() {
     for (top, left) in [(8, 12), (0, 0), (18, 22), (9, 3)] {
         let mut inputs = Array4::<f32>::zeros((1, 21, 25, 1));
         inputs.slice_mut(s![0, top..top + 3, left..left + 3, 0]).fill(1.0);
-        let mut strongest = Strongest::new(&subject, Some("conv2d_1"), 9).unwrap();
+        let mut strongest = Strongest::new(&subject, &["conv2d_1"], 9).unwrap();
         strongest.look(&mut subject, &inputs.clone().into_dyn()).unwrap();
         let layer = &strongest.layers()[0];
         assert_eq!(
@@ -203,7 +203,7 @@ fn e4_the_signal_of_a_unit_lies_in_its_patch() {
 fn e4_the_strongest_patches_are_those_of_a_search_of_everything() {
     let (model, inputs) = (network(), wave(&[40, 12, 12, 2]));
     let mut subject = subject(&model, 2);
-    let mut strongest = Strongest::new(&subject, None, 9).unwrap();
+    let mut strongest = Strongest::new(&subject, &[], 9).unwrap();
     for part in [0..7, 7..8, 8..40] {
         let part = inputs.slice_axis(Axis(0), part.into()).to_owned();
         strongest.look(&mut subject, &part).unwrap();
@@ -252,7 +252,7 @@ fn what_is_seen_does_not_depend_on_threads_or_memory() {
     let (model, inputs) = (network(), wave(&[30, 12, 12, 2]));
     let told = |threads, memory| {
         let mut subject = subject(&model, threads).memory(memory);
-        let mut strongest = Strongest::new(&subject, None, 3).unwrap();
+        let mut strongest = Strongest::new(&subject, &[], 3).unwrap();
         strongest.look(&mut subject, &inputs).unwrap();
         let patches: Vec<UnitPatches> = strongest.layers().iter().flat_map(|l| l.units.clone()).collect();
         let maps = activations(&mut subject, &inputs, None, &Channels::default()).unwrap();
@@ -279,16 +279,20 @@ fn what_the_network_does_not_have_is_said() {
         .unwrap_err()
         .to_string();
     assert!(told.contains("0 to 5: layer conv2d has 6 units"), "{told}");
-    assert!(Strongest::check_units(&subject, Some("conv2d_1"), &[0, 7]).is_ok());
-    assert!(Strongest::check_units(&subject, Some("conv2d_1"), &[8]).is_err());
+    let last = Strongest::new(&subject, &["conv2d_1"], 9).unwrap();
+    assert!(last.check_units(&[0, 7]).is_ok() && last.check_units(&[8]).is_err());
+    let told = Strongest::new(&subject, &["conv2d", "conv3d"], 9)
+        .unwrap_err()
+        .to_string();
+    assert!(told.contains("`conv3d`"), "{told}");
     let table = Symbol::input("x", [3]);
     let dense = Model::new("dense", &table, &Dense::new(2).on(&table).unwrap()).unwrap();
-    let told = Strongest::new(&common::subject(&dense, 1), None, 9)
+    let told = Strongest::new(&common::subject(&dense, 1), &[], 9)
         .unwrap_err()
         .to_string();
     assert!(told.contains("pictures"), "{told}");
     // NaN is never the strongest.
-    let mut strongest = Strongest::new(&subject, Some("conv2d"), 9).unwrap();
+    let mut strongest = Strongest::new(&subject, &["conv2d"], 9).unwrap();
     let mut broken = inputs.clone();
     broken.index_axis_mut(Axis(0), 0).fill(f32::NAN);
     strongest.look(&mut subject, &broken).unwrap();

@@ -30,9 +30,9 @@ fn every_class_is_in_the_legend_with_its_count() -> Result<(), Error> {
     let svg = cloud(&of(3, 30))?;
     assert_well_formed(&svg);
     for class in 0..3 {
-        assert!(svg.contains(&format!("class &amp; {class}  10")), "{svg}");
+        assert!(svg.contains(&format!("class &amp; {class} (10)")), "{svg}");
     }
-    assert!(svg.contains("wrong  4") && svg.contains("62 % of the variance"));
+    assert!(svg.contains("wrong (4)") && svg.contains("62 % of the variance"));
     // Three classes are all circles, by the three first colours.
     assert!(svg.contains("class=\"gs0\"") && svg.contains("class=\"gs2\"") && !svg.contains("class=\"gf"));
     Ok(())
@@ -90,7 +90,7 @@ fn tiles_stand_in_rows_and_small_ones_in_the_middle() {
         Array3::from_elem((4, 4, 3), 7u8),
         Array3::from_elem((2, 4, 1), 9u8),
     );
-    let sheet = tiles(&[large.clone(), small, large], 2, 8, 2);
+    let sheet = tiles(&[large.clone(), small, large], 2, (8, 2), [255; 3]);
     assert_eq!(sheet.dim(), (18, 18, 3));
     assert_eq!((sheet[[0, 0, 0]], sheet[[0, 8, 0]]), (7, 255), "a gap of white");
     // The small one, enlarged twice too, leaves a quarter above and below.
@@ -104,5 +104,5 @@ fn tiles_stand_in_rows_and_small_ones_in_the_middle() {
         (255, 9, 9, 255)
     );
     assert_eq!((sheet[[10, 0, 0]], sheet[[10, 12, 0]]), (7, 255));
-    assert_eq!(tiles(&[], 3, 8, 2).dim(), (8, 8, 3));
+    assert_eq!(tiles(&[], 3, (8, 2), [255; 3]).dim(), (8, 8, 3));
 }

@@ -55,9 +55,12 @@ pub fn activations(
     channels: &Channels,
 ) -> Result<Vec<Vec<LayerMaps>>, ExplainError> {
     let count = subject.count(inputs)?;
-    let layers = watched(subject, layer, "activations")?;
+    let layers = watched(subject, layer.as_slice(), "activations")?;
     if let Channels::These(these) = channels {
-        check_units(these, &layers)?;
+        check_units(
+            these,
+            layers.iter().map(|layer| (layer.name.as_str(), layer.shape[2])),
+        )?;
     }
     let nodes: Vec<Symbol> = layers.iter().map(|layer| layer.node.clone()).collect();
     let flat = inputs.as_standard_layout();
@@ -91,17 +94,19 @@ pub(super) struct Watched {
     pub shape: [usize; 3],
 }
 
-/// The layers with pictures as their outputs, or the one of this name.
+/// The layers with pictures as their outputs, or those of these names.
 pub(super) fn watched(
     subject: &Subject,
-    layer: Option<&str>,
+    wanted: &[&str],
     method: &'static str,
 ) -> Result<Vec<Watched>, ExplainError> {
     subject.picture(method)?;
-    let mut layers = spatial_layers(subject.model());
-    if let Some(wanted) = layer {
-        layers = vec![named(layers, wanted, "with a picture as its output")?];
-    }
+    let all = spatial_layers(subject.model());
+    let of = |name: &&str| named(all.clone(), name, "with a picture as its output");
+    let layers = match wanted {
+        [] => all,
+        _ => wanted.iter().map(of).collect::<Result<_, _>>()?,
+    };
     if layers.is_empty() {
         let found = "the network has no layer with a picture as its output";
         return Err(ExplainError::unsuited(method, found, "a convolutional network"));
@@ -120,11 +125,14 @@ pub(super) fn watched(
     Ok(watched.collect())
 }
 
-/// Whether every layer has these units.
-pub(super) fn check_units(units: &[usize], layers: &[Watched]) -> Result<(), ExplainError> {
-    for Watched { name, shape, .. } in layers {
-        if let Some(unit) = units.iter().find(|&&unit| unit >= shape[2]) {
-            let expected = format!("0 to {}: layer {name} has {} units", shape[2] - 1, shape[2]);
+/// Whether every layer, of this name and so many channels, has these units.
+pub(super) fn check_units<'a>(
+    units: &[usize],
+    layers: impl IntoIterator<Item = (&'a str, usize)>,
+) -> Result<(), ExplainError> {
+    for (name, depth) in layers {
+        if let Some(unit) = units.iter().find(|&&unit| unit >= depth) {
+            let expected = format!("0 to {}: layer {name} has {depth} units", depth - 1);
             return Err(ExplainError::setting("units", unit, expected));
         }
     }

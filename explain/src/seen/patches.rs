@@ -132,12 +132,12 @@ pub struct Strongest {
 }
 
 impl Strongest {
-    /// Looks for the `most` strongest patches of every unit of all layers whose output is a picture, or of the one of this
-    /// name.
+    /// Looks for the `most` strongest patches of every unit of the layers of these names; of all layers whose output is a
+    /// picture if none is named.
     ///
     /// # Errors
     /// [`ExplainError::Unsuited`] for a network without such layers, [`ExplainError::Layer`].
-    pub fn new(subject: &Subject, layer: Option<&str>, most: usize) -> Result<Self, ExplainError> {
+    pub fn new(subject: &Subject, layers: &[&str], most: usize) -> Result<Self, ExplainError> {
         let fields = receptive_fields(subject.model(), &Binding::batch(1))?;
         let of = |layer: Watched| -> Option<LayerPatches> {
             let place = *fields.get(&layer.of_model.id())?;
@@ -150,7 +150,7 @@ impl Strongest {
                 node: layer.node,
             })
         };
-        let layers = watched(subject, layer, "patches")?;
+        let layers = watched(subject, layers, "patches")?;
         Ok(Self {
             layers: layers.into_iter().filter_map(of).collect(),
             most: most.max(1),
@@ -162,8 +162,9 @@ impl Strongest {
     ///
     /// # Errors
     /// [`ExplainError::Setting`] with the units that there are.
-    pub fn check_units(subject: &Subject, layer: Option<&str>, units: &[usize]) -> Result<(), ExplainError> {
-        check_units(units, &watched(subject, layer, "patches")?)
+    pub fn check_units(&self, units: &[usize]) -> Result<(), ExplainError> {
+        let layers = self.layers.iter();
+        check_units(units, layers.map(|layer| (layer.layer.as_str(), layer.shape[2])))
     }
 
     /// Looks at more samples, `[N, H, W, C]`.

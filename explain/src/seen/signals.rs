@@ -24,10 +24,10 @@ pub fn unit_signals(
     answers: &[(usize, [usize; 2])],
 ) -> Result<ArrayD<f32>, ExplainError> {
     let count = subject.count(inputs)?;
-    let layers = watched(subject, Some(layer), "patches")?;
+    let layers = watched(subject, &[layer], "patches")?;
     let [rows, columns, depth] = layers[0].shape;
     let units: Vec<usize> = answers.iter().map(|(unit, _)| *unit).collect();
-    check_units(&units, &layers)?;
+    check_units(&units, [(layer, depth)])?;
     if answers.len() != count {
         let expected = format!("{count}, one for each input");
         return Err(ExplainError::setting("answers", answers.len(), expected));

@@ -39,6 +39,8 @@ integrated (gradients), guided (back-propagation), deconvnet, grad-cam, rise.
 For tables: gradient-x-input, integrated, gradient, smoothgrad, permutation.
 Pictures of the network itself: filters (weights of the first layer), features (what units of a layer answer to most), classes
 (what each class looks like to the network), inversion (what layers still know of an INPUT), and network (all that suit it).
+What the network sees in data: activations (what each layer makes of an input), patches (the real pictures that units answer most
+to), embedding (samples in the plane of the features that it decides by: PCA and t-SNE; of tables too).
 
 Examples:
   graticule explain runs/digits-1
@@ -46,6 +48,8 @@ Examples:
   graticule explain runs/photos-1 new/ --method all --target forest -o why/
   graticule explain runs/photos-1 --method network
   graticule explain runs/photos-1 --method features --layer conv2d_2 --units 0,3,7
+  graticule explain runs/photos-1 --method patches,embedding
+  graticule explain runs/photos-1 owl.jpg --method activations --layer conv2d_1 --units 0,3,7
   graticule explain runs/housing-1 new-houses.csv";
 
 /// Show which pixels or columns matter for what a network says
@@ -66,13 +70,20 @@ pub struct Args {
     /// Leave out pictures that cannot be read, and say so
     #[arg(long)]
     skip_bad: bool,
-    /// Test samples to explain where no INPUT is given
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1000))]
-    samples: u32,
+    /// Test samples to explain where no INPUT is given [default: 8; activations 4, patches 10000, embedding 1000]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
+    samples: Option<u32>,
     #[command(flatten, next_help_heading = "Methods")]
     methods: MethodArgs,
     #[command(flatten, next_help_heading = "Computing")]
     compute: ComputeArgs,
+}
+
+impl Args {
+    /// How many samples are wanted, if `usual` are where nothing is said.
+    fn samples(&self, usual: usize) -> usize {
+        self.samples.map_or(usual, |samples| samples as usize)
+    }
 }
 
 /// Runs the verb.
@@ -90,7 +101,7 @@ pub fn run(args: Args, out: &Output) -> Outcome {
         InputEncoding::Image(_) => {
             let target = target(&network, args.target.as_deref())?;
             let chosen = args.methods.for_pictures(&network)?;
-            let samples = samples::of_pictures(&args, &found, &network, args.samples as usize)?;
+            let samples = samples::of_pictures(&args, &found, &network, args.samples(8))?;
             let folder = Folder::new(args.output.as_deref(), &found.model, NAME)?;
             let drawn = draw(&args, &found, &mut network, kinds, &folder, out)?;
             pictures::explain(

@@ -307,7 +307,7 @@ impl Legend {
                 if count > 0 {
                     legend.lines.push((
                         class,
-                        format!("{}  {}", shorten(name, 12.5, 150.0), thousands(count as u64)),
+                        format!("{} ({})", shorten(name, 12.5, 150.0), thousands(count as u64)),
                     ));
                 }
             }
@@ -328,7 +328,7 @@ impl Legend {
     }
 
     fn mark(&self, chart: &Cloud) -> String {
-        format!("{}  {}", chart.mark_label, thousands(self.marks as u64))
+        format!("{} ({})", chart.mark_label, thousands(self.marks as u64))
     }
 
     fn draw(&self, svg: &mut Svg, chart: &Cloud, (left, top): (f64, f64)) -> Result<(), Error> {

@@ -138,6 +138,8 @@ pub fn gallery_of_side(title: &str, tiles: &[Tile], side: Option<f64>) -> Result
 
 struct Grid {
     side: f64,
+    /// Height of the places for pictures.
+    tall: f64,
     /// Pictures are averaged down to this many pixels a side before they are embedded.
     pixels: usize,
     /// Whether captions `a → b` take two lines.
@@ -164,6 +166,12 @@ impl Grid {
             _ => 150.0,
         };
         let side = wanted.unwrap_or(usual);
+        // Wide pictures of one kind need no square places.
+        let shape = |t: &Tile| t.picture.dim().0 as f64 / t.picture.dim().1.max(1) as f64;
+        let tall = match wanted {
+            Some(side) => side * tiles.iter().map(shape).fold(0.0, f64::max).min(1.0),
+            None => side,
+        };
         let widest = |lines: &dyn Fn(&Tile) -> Vec<String>| {
             let all = tiles.iter().flat_map(lines);
             all.map(|line| BOLD * text_width(&line, CAPTION))
@@ -177,10 +185,11 @@ impl Grid {
             lines => 5.0 + LINE * lines as f64,
         };
         let below = captions + guesses as f64 * ROW + 12.0;
-        let step = (wide + GAP, side + below);
+        let step = (wide + GAP, tall + below);
         let columns = (((FULL_WIDTH - 8.0) / step.0) as usize).clamp(1, tiles.len());
         Self {
             side,
+            tall,
             pixels: wanted.map_or(PIXELS, |side| 2 * side as usize),
             split,
             captions,
@@ -201,7 +210,7 @@ impl Grid {
         let (high, broad) = (h as f64 * scale, w as f64 * scale);
         let area = [
             x + (wide - broad) / 2.0,
-            y + (self.side - high) / 2.0,
+            y + (self.tall - high) / 2.0,
             broad,
             high,
         ];
@@ -227,12 +236,12 @@ impl Grid {
             None,
         );
         for (i, line) in caption_lines(&tile.caption, self.split).iter().enumerate() {
-            let at = (x + wide / 2.0, y + self.side + 16.0 + LINE * i as f64);
+            let at = (x + wide / 2.0, y + self.tall + 16.0 + LINE * i as f64);
             let attrs = format!(r#"font-weight="600" {ink}"#);
             let line = shorten(line, CAPTION, (wide + 4.0) / BOLD);
             svg.text(at, CAPTION, Anchor::Middle, &attrs, &line);
         }
-        let below = y + self.side + self.captions + 5.0;
+        let below = y + self.tall + self.captions + 5.0;
         for (rank, (name, share)) in tile.guesses.iter().enumerate() {
             draw_guess(
                 svg,

@@ -31,12 +31,16 @@ pub struct MethodArgs {
     /// a picture as its output]
     #[arg(long, value_name = "NAME")]
     pub layer: Option<String>,
-    /// features: units of the layer by number from 0, separated by commas [default: the first 16]
+    /// features, activations, patches: units (channels) of the layer by number from 0, separated by commas [default: the
+    /// first 16; the most active; the most particular]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
     pub units: Vec<usize>,
     /// features, classes, inversion: steps of the search [default: 256; inversion 400]
     #[arg(long, value_name = "N")]
     pub rounds: Option<usize>,
+    /// embedding: about how many neighbours of a sample count in t-SNE
+    #[arg(long, value_name = "N", default_value_t = 30.0)]
+    pub perplexity: f64,
     /// integrated: points between baseline and input
     #[arg(long, value_name = "N", default_value_t = 50)]
     steps: usize,

@@ -94,7 +94,7 @@ pub fn of_tables(args: &Args, found: &Found, network: &Network) -> Outcome<Vec<(
 }
 
 /// At most `most` test samples of the run, spread over all of them.
-fn own(found: &Found, network: &Network, most: usize) -> Outcome<(Dataset, Vec<usize>)> {
+pub fn own(found: &Found, network: &Network, most: usize) -> Outcome<(Dataset, Vec<usize>)> {
     let Some(run) = found.settings()? else {
         return Err(Failure::usage("a model file alone does not say where data are").help("name an INPUT"));
     };

@@ -95,7 +95,7 @@ pub fn draw(scene: &mut Scene) -> Outcome<Section> {
 
 /// The pictures of the command line or of the run, a few of them, as the network reads them.
 fn inputs(scene: &mut Scene) -> Outcome<(Vec<String>, Vec<f32>)> {
-    let most = MOST.min(scene.args.samples as usize);
+    let most = MOST.min(scene.args.samples(MOST));
     let samples = of_pictures(scene.args, scene.found, scene.network, most)?;
     let (mut names, mut encoded) = (Vec::new(), Vec::new());
     for k in 0..samples.len().min(MOST) {

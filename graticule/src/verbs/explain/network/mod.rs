@@ -2,11 +2,15 @@
 //!
 //! A kind of picture is a file here with its function, and a line in [`KINDS`].
 
+mod activations;
 mod classes;
+mod embedding;
 mod features;
 mod filters;
 mod inversion;
+mod patches;
 mod sought;
+mod stream;
 
 use serde_json::{Map, Value};
 use train::Network;
@@ -19,7 +23,7 @@ use crate::output::Output;
 use crate::run_file::Found;
 use report::html::Report;
 
-/// All kinds that suit the network.
+/// All kinds that suit the network and need no samples.
 const GROUP: &str = "network";
 
 /// A kind of picture.
@@ -29,35 +33,52 @@ pub struct Kind {
     /// Why it does not suit a network; none where it does.
     unsuited: fn(&Network) -> Option<String>,
     draw: fn(&mut Scene) -> Outcome<Section>,
+    /// Whether it needs samples; such kinds are drawn only where they are named.
+    of_data: bool,
 }
 
 /// In the order of the page.
-const KINDS: [Kind; 4] = [
+const KINDS: [Kind; 7] = [
     Kind {
         name: "filters",
         unsuited: filters::unsuited,
         draw: filters::draw,
+        of_data: false,
     },
     Kind {
         name: "features",
         unsuited: sought::unsuited,
         draw: features::draw,
+        of_data: false,
     },
     Kind {
         name: "classes",
         unsuited: sought::unsuited,
         draw: classes::draw,
+        of_data: false,
     },
     Kind {
         name: "inversion",
         unsuited: sought::unsuited,
         draw: inversion::draw,
+        of_data: false,
     },
+    of_data("activations", activations::draw),
+    of_data("patches", patches::draw),
+    of_data("embedding", embedding::draw),
 ];
 
+/// A kind that looks at samples, and says itself what it cannot draw.
+const fn of_data(name: &'static str, draw: fn(&mut Scene) -> Outcome<Section>) -> Kind {
+    Kind {
+        name,
+        unsuited: |_| None,
+        draw,
+        of_data: true,
+    }
+}
+
 /// What a kind draws from, and where its files go.
-// Kinds pick what they need; not each field has a user in every version.
-#[allow(dead_code)]
 pub struct Scene<'a> {
     pub args: &'a Args,
     /// The run, for its own data (`samples::of_pictures`).
@@ -120,7 +141,7 @@ pub fn chosen(names: &[String], network: &Network) -> Chosen {
     let mut chosen = Chosen::default();
     for kind in &KINDS {
         let named = asked(kind.name);
-        if !named && !asked(GROUP) {
+        if !named && (kind.of_data || !asked(GROUP)) {
             continue;
         }
         match (kind.unsuited)(network).filter(|_| !named) {
