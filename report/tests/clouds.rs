@@ -60,7 +60,8 @@ fn values_have_a_scale_and_what_is_no_number_is_counted() -> Result<(), Error> {
     assert_well_formed(&svg);
     assert!(svg.contains("price") && svg.contains("1 point is not drawn") && svg.contains("colour scale"));
     assert_eq!(svg.matches("<circle").count(), 19);
-    chart.colouring = Colouring::Values("price".into(), vec![2.0; 20]);
+    chart.colouring = Colouring::Values("median_house_value".into(), vec![2.0; 20]);
+    assert!(cloud(&chart)?.contains(">median_house_value<"));
     assert_well_formed(&cloud(&chart)?);
     chart.points.iter_mut().for_each(|p| p.1 = f64::INFINITY);
     assert!(cloud(&chart)?.contains("no data"));

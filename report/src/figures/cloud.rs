@@ -314,6 +314,9 @@ impl Legend {
             legend.more = legend.lines.len().saturating_sub(MOST_NAMES);
             legend.lines.truncate(MOST_NAMES);
         }
+        if let Colouring::Values(label, _) = &chart.colouring {
+            legend.width = legend.width.max(text_width(label, 12.5).min(220.0));
+        }
         let words = legend
             .lines
             .iter()
