@@ -23,6 +23,8 @@ pub struct BarChart {
 
 const WIDTH: f64 = 520.0;
 const NAME: f64 = 12.5;
+/// Names are cut at this width.
+const LONGEST: f64 = 240.0;
 
 /// Draws lying bars, one row per name (F1 per class, gradient norm per layer).
 ///
@@ -67,7 +69,7 @@ pub fn bar_chart(chart: &BarChart) -> String {
         .iter()
         .map(|t| text_width(t, NAME))
         .fold(0.0, f64::max)
-        .min(170.0);
+        .min(LONGEST);
     let left = 14.0 + widest + 8.0;
     let frame = Frame {
         x: axis,
@@ -97,7 +99,7 @@ pub fn bar_chart(chart: &BarChart) -> String {
             NAME,
             Anchor::End,
             "",
-            &shorten(name, NAME, 170.0),
+            &shorten(name, NAME, LONGEST),
         );
         for (slot, (group, values)) in chart.groups.iter().enumerate() {
             if let Some(v) = value(values, row) {

@@ -75,7 +75,7 @@ pub fn draw(scene: &mut Scene) -> Outcome<Section> {
             number(says(k))
         }
     };
-    let caption = |k: usize| format!("{}: {}", names[k], told(k));
+    let caption = |k: usize| format!("{}\n{}", names[k], told(k));
     let tiles = pictures.into_iter().enumerate();
     let tiles: Vec<Tile> = tiles.map(|(k, picture)| Tile::new(picture, caption(k))).collect();
     let shown = match outputs.len() < all && scene.args.target.is_none() {

@@ -62,7 +62,7 @@ pub fn draw(scene: &mut Scene) -> Outcome<Section> {
         sheet.extend(row.iter().cloned());
         let captions = found
             .iter()
-            .map(|of| format!("{} {}", of.layer, percent(f64::from(of.errors[k]))));
+            .map(|of| format!("{}\n{}", of.layer, percent(f64::from(of.errors[k]))));
         let captions = std::iter::once("input".to_string()).chain(captions);
         let tiles: Vec<Tile> = row
             .into_iter()
