@@ -17,8 +17,10 @@ const PARTIALS: usize = 4 << 20;
 const FEW: usize = 4;
 /// Elements of a piece, about.
 const PIECE: usize = 32 * 1024;
-/// Images with more pixels, or batches with fewer samples, are gathered.
-const MOST_ACROSS: usize = 64;
+/// Images with more pixels, or batches with fewer samples, are gathered. The same pixel of all samples lies a whole image apart,
+/// often a power of two, so that many samples meet in few cache sets: 8×8 pixels of 256 channels run twice as fast gathered.
+/// Images of 4×4 are worth it still, since a third of their taps lie outside and cost nothing.
+const MOST_ACROSS: usize = 16;
 const LEAST_ACROSS: usize = 8;
 /// Filling between gathered rows, so that they do not share cache sets.
 const GAP: usize = 16;
