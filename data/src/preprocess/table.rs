@@ -99,7 +99,9 @@ impl ColumnEncoding {
                     Cell::Text(text) => return Err(self.wrong_cell(text)),
                 };
                 let scaled = (value - centre) / scale;
-                out[0] = clip.map_or(scaled, |limit| scaled.clamp(-limit, limit)) as f32;
+                // A far value of a column that was almost constant in training may be beyond what an f32 can hold.
+                let limit = clip.unwrap_or(f64::from(f32::MAX));
+                out[0] = scaled.clamp(-limit, limit) as f32;
                 if *indicator && *cell == Cell::Missing {
                     out[1] = 1.0;
                 }

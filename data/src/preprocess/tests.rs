@@ -49,6 +49,15 @@ fn robust_scaling_clips() {
 }
 
 #[test]
+fn far_values_stay_finite() {
+    let preprocess = table(vec![numeric(false, None)]);
+    for (far, expected) in [(1e308, f32::MAX), (-1e308, f32::MIN)] {
+        let encoded = preprocess.encode(&Raw::Row(vec![Cell::Number(far)]));
+        assert_eq!(encoded.unwrap(), [expected]);
+    }
+}
+
+#[test]
 fn s2_s9_categories_are_one_hot_with_other_and_missing() {
     let levels = vec!["flat".to_owned(), "house".to_owned()];
     let column = ColumnEncoding::Categorical {
