@@ -96,6 +96,15 @@ impl Failure {
         self
     }
 
+    /// A file that could not be read, where `--skip-bad` would have left it out.
+    pub fn not_skipped(error: data::DataError) -> Self {
+        let failure = Self::from(error);
+        match failure.remedies.iter().any(|told| told.contains("--skip-bad")) {
+            true => failure,
+            false => failure.help("--skip-bad leaves such files out"),
+        }
+    }
+
     /// What is wrong, without place and remedy.
     pub fn cause(&self) -> &str {
         &self.cause

@@ -118,7 +118,7 @@ impl Work<'_> {
                     encoded.extend(numbers);
                 }
                 Err(error) if self.args.skip_bad => out.note(format!("left out: {error}")),
-                Err(error) => return Err(Failure::from(error).help("--skip-bad leaves such pictures out")),
+                Err(error) => return Err(Failure::not_skipped(error)),
             }
         }
         if names.is_empty() {

@@ -60,6 +60,14 @@ impl Bar {
         }
     }
 
+    /// A line above the bar.
+    pub fn note(&self, text: String) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.out.note(text)),
+            None => self.out.note(text),
+        }
+    }
+
     /// Takes the bar away.
     pub fn end(&self) {
         if let Some(bar) = &self.bar {

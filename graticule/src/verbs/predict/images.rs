@@ -39,7 +39,7 @@ pub(super) fn predict(args: &Args, network: &mut Network, out: &Output) -> Outco
                     samples.push(raw);
                 }
                 Err(error) if args.skip_bad => out.note(format!("left out: {error}")),
-                Err(error) => return Err(Failure::from(error).help("--skip-bad leaves such files out")),
+                Err(error) => return Err(Failure::not_skipped(error)),
             }
         }
         if samples.is_empty() {

@@ -105,8 +105,8 @@ fn inputs(scene: &mut Scene) -> Outcome<(Vec<String>, Vec<f32>)> {
                 names.push(samples.name(k));
                 encoded.extend(numbers);
             }
-            Err(_) if scene.args.skip_bad => {}
-            Err(error) => return Err(Failure::from(error).help("--skip-bad leaves such pictures out")),
+            Err(error) if scene.args.skip_bad => scene.bar.note(format!("left out: {error}")),
+            Err(error) => return Err(Failure::not_skipped(error)),
         }
     }
     match names.is_empty() {

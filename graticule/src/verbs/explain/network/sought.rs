@@ -27,7 +27,9 @@ pub fn pixels(network: &Network) -> Outcome<Pixels> {
             "this network reads tables; such pictures are of networks that read pictures",
         )
         .at("--method")
-        .help("for tables there are gradient-x-input, integrated, gradient, smoothgrad, permutation")),
+        .help(
+            "for tables there are gradient-x-input, integrated, gradient, smoothgrad, permutation, embedding",
+        )),
     }
 }
 

@@ -100,7 +100,7 @@ impl Stream {
             };
             let numbers = raw.and_then(|raw| network.preprocess().encode(&raw));
             encoded.extend(numbers.map_err(|e| match &self.from {
-                From::Pictures(..) => Failure::from(e).help("--skip-bad leaves such pictures out"),
+                From::Pictures(..) => Failure::not_skipped(e),
                 _ => Failure::from(e),
             })?);
         }
