@@ -82,6 +82,11 @@ impl Pack {
         self.width.min(self.columns - panel * self.width)
     }
 
+    /// Fills panel `number` of the first matrix.
+    pub(super) fn fill_panel(&self, from: &[f32], number: usize, panel: &mut [f32]) {
+        self.fill(from, 0, number * self.width, self.columns_of(number), panel);
+    }
+
     fn fill_row(&self, from: &[f32], group: usize, row: usize, column: usize, to: &mut [f32]) {
         let outputs = self.columns * self.matrices();
         match self.source {

@@ -3,6 +3,7 @@
 use graph::Shape;
 use graph::ops::{Affine, Op, UnbiasedVariance};
 
+use super::conv::Filters;
 use super::{
     BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, apart, chain, conv, cross_entropy,
     dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement,
@@ -20,6 +21,9 @@ pub struct Built {
     pub by_sample: Vec<bool>,
     /// Operands that the kernel takes in packed form.
     pub packs: Vec<(usize, Packing)>,
+    /// What runs before on the same operands, all taken whole, and the elements that it makes, which are the
+    /// kernel's first operand.
+    pub before: Option<(Box<dyn Kernel>, usize)>,
 }
 
 /// A packed form of an operand; itself a kernel.
@@ -29,6 +33,8 @@ pub enum Packing {
     Panels(Pack),
     /// Parts for the tile unit.
     Planes(Planes),
+    /// Filters for Winograd's products.
+    Filters(Filters),
 }
 
 impl Packing {
@@ -37,6 +43,7 @@ impl Packing {
         match self {
             Packing::Panels(pack) => pack.elements(),
             Packing::Planes(planes) => planes.elements(),
+            Packing::Filters(filters) => filters.elements(),
         }
     }
 }
@@ -46,6 +53,7 @@ impl Kernel for Packing {
         match self {
             Packing::Panels(pack) => pack.work(),
             Packing::Planes(planes) => planes.work(),
+            Packing::Filters(filters) => filters.work(),
         }
     }
 
@@ -53,6 +61,7 @@ impl Kernel for Packing {
         match self {
             Packing::Panels(pack) => pack.run(task),
             Packing::Planes(planes) => planes.run(task),
+            Packing::Filters(filters) => filters.run(task),
         }
     }
 }
@@ -69,6 +78,12 @@ impl From<Planes> for Packing {
     }
 }
 
+impl From<Filters> for Packing {
+    fn from(filters: Filters) -> Self {
+        Packing::Filters(filters)
+    }
+}
+
 impl Built {
     /// A kernel that takes its operands as they are.
     pub fn new(kernel: impl Kernel + 'static, by_sample: Vec<bool>) -> Self {
@@ -76,7 +91,14 @@ impl Built {
             kernel: Box::new(kernel),
             by_sample,
             packs: Vec::new(),
+            before: None,
         }
+    }
+
+    /// The same behind a step on the same operands, which makes `elements` numbers.
+    pub fn after(mut self, kernel: impl Kernel + 'static, elements: usize) -> Self {
+        self.before = Some((Box::new(kernel), elements));
+        self
     }
 
     /// The same with operand `k` packed.

@@ -102,7 +102,12 @@ impl Drafting {
         for (position, &input) in node.inputs.iter().enumerate() {
             operands.push(self.operand(ir, node, position, ir.origin(input), &built));
         }
-        let (arithmetic, cost) = estimate(node, &infos);
+        let (mut arithmetic, mut cost) = estimate(node, &infos);
+        if let Some((kernel, elements)) = built.before {
+            let value = self.before(node, kernel, elements, (&operands, arithmetic, cost));
+            operands.insert(0, (value, false));
+            (arithmetic, cost) = (Cost::default(), elements as f64 * 0.3);
+        }
         let (work, op, symbol) = (built.kernel.work(), node.op.name(), node.symbol.clone());
         self.drafts.push(Draft {
             kernel: built.kernel,
@@ -115,6 +120,32 @@ impl Drafting {
             symbol,
         });
         Ok(())
+    }
+
+    /// A step before a node's own, which takes over its arithmetic; the value that it makes.
+    fn before(
+        &mut self,
+        node: &Node,
+        kernel: Box<dyn Kernel>,
+        elements: usize,
+        (operands, arithmetic, cost): (&[(usize, bool)], Cost, f64),
+    ) -> usize {
+        let value = self.values.len();
+        self.values.push(Value {
+            elements,
+            fixed: None,
+        });
+        self.drafts.push(Draft {
+            work: kernel.work(),
+            kernel,
+            operands: operands.iter().map(|(value, _)| (*value, false)).collect(),
+            value,
+            cost,
+            arithmetic,
+            op: node.op.name(),
+            symbol: node.symbol.clone(),
+        });
+        value
     }
 
     /// The value that a kernel takes at `position`, and whether sample by sample.

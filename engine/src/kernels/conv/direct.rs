@@ -18,27 +18,25 @@ const SHORT: usize = 9;
 /// Samples in a line across them: their distance may be a power of two, and more lines would share cache sets.
 const ACROSS: usize = 16;
 
-struct Direct {
+pub(super) struct Direct {
     isa: Isa,
-    pass: Pass,
-    epilogue: Epilogue,
+    pub pass: Pass,
+    pub epilogue: Epilogue,
     work: Work,
+    /// Elements from one packed panel to the next.
+    between: usize,
 }
 
 pub(super) fn build(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {
     let work = super::image_work(context, &pass);
     let pack = pass.pack.clone();
-    let kernel = Direct {
-        isa: context.isa,
-        pass,
-        epilogue,
-        work,
-    };
+    let between = pack.rows * pack.width;
+    let kernel = Direct::new(context, pass, epilogue, work, between);
     Built::new(kernel, super::by_sample(epilogue, work)).packing(1, pack)
 }
 
 /// The operands of one call, and where its results go.
-struct Call<'a> {
+pub(super) struct Call<'a> {
     x: &'a [f32],
     packed: &'a [f32],
     bias: Option<&'a [f32]>,
@@ -71,7 +69,7 @@ impl Kernel for Direct {
         let fit = (BLOCK / (line * 4).max(1)).max(1) * self.pass.step[0];
         let (range, band) = (task.range.clone(), task.rows.clone());
         let (mut call, skipped) = (
-            self.call(task),
+            self.call(task, 0),
             range.start * self.pass.result[1] * self.pass.result[2],
         );
         match self.work {
@@ -101,7 +99,23 @@ impl Kernel for Direct {
 }
 
 impl Direct {
-    fn call<'a>(&self, task: Task<'a>) -> Call<'a> {
+    pub(super) fn new(
+        context: &BuildContext,
+        pass: Pass,
+        epilogue: Epilogue,
+        work: Work,
+        between: usize,
+    ) -> Self {
+        Self {
+            isa: context.isa,
+            pass,
+            epilogue,
+            work,
+            between,
+        }
+    }
+
+    pub(super) fn call<'a>(&self, task: Task<'a>, skipped: usize) -> Call<'a> {
         let [bias, residual] = self.epilogue.operands(2);
         Call {
             x: task.input(0),
@@ -109,12 +123,12 @@ impl Direct {
             bias: bias.map(|k| task.input(k)),
             residual: residual.map(|k| task.input(k)),
             output: task.output,
-            skipped: 0,
+            skipped,
         }
     }
 
     /// All outputs of some rows of the result of some samples, panel after panel.
-    fn block(&self, call: &mut Call, samples: Range<usize>, rows: Range<usize>) {
+    pub(super) fn block(&self, call: &mut Call, samples: Range<usize>, rows: Range<usize>) {
         for group in 0..self.pass.groups {
             for panel in 0..self.pass.pack.panels() {
                 for phase in &self.pass.phases {
@@ -197,7 +211,8 @@ impl Direct {
             a_column: 1,
             starts: &region.starts,
             depth: region.depth,
-            b: pass.pack.panel(call.packed, group, panel),
+            b: &call.packed[(group * pass.pack.panels() + panel) * self.between..]
+                [..pass.pack.rows * pass.pack.width],
             b_row: pass.pack.width,
             bias: call.bias.map(|b| &b[column..]),
             residual: call.residual.map(|r| &r[to + call.skipped..]),

@@ -7,6 +7,7 @@ mod geometry;
 mod pass;
 mod weights;
 mod weights_split;
+mod winograd;
 
 use graph::Shape;
 use graph::ops::{Conv2d, Conv2dTransposed, Conv2dWeightGradient};
@@ -15,6 +16,7 @@ use super::{BuildContext, Built, Work};
 use crate::EngineError;
 use crate::plan::Epilogue;
 use pass::Pass;
+pub use winograd::Filters;
 
 pub(crate) fn forward(
     context: &BuildContext,
@@ -50,16 +52,25 @@ pub(crate) fn weight_gradient(
     Ok(if depthwise::suits(&sizes) {
         depthwise::weights(context, sizes)
     } else if weights_split::suits(context, &sizes) {
-        weights_split::build(context, sizes)
+        // Several chunks: only a whole batch's op may have a step before it.
+        match context.chunks > 1 && winograd::suits_weights(&sizes) {
+            true => winograd::build_split(context, sizes),
+            false => weights_split::build(context, sizes),
+        }
+    } else if winograd::suits_weights(&sizes) {
+        winograd::build_weights(context, sizes)
     } else {
         weights::build(context, sizes)
     })
 }
 
 fn image_pass(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {
-    match gathered::suits(context, &pass) {
-        true => gathered::build(context, pass, epilogue),
-        false => direct::build(context, pass, epilogue),
+    if winograd::suits(&pass) {
+        winograd::build(context, pass, epilogue)
+    } else if gathered::suits(context, &pass) {
+        gathered::build(context, pass, epilogue)
+    } else {
+        direct::build(context, pass, epilogue)
     }
 }
 

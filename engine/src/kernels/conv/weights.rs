@@ -20,7 +20,7 @@ struct Unit {
     columns: Range<usize>,
 }
 
-struct Weights {
+pub(super) struct Weights {
     isa: Isa,
     sizes: Conv2dSizes,
     /// Rows of the result that each kernel row meets inside the image.
@@ -39,34 +39,39 @@ pub(super) fn met(axis: &Axis, tap: usize) -> Range<usize> {
 }
 
 pub(super) fn build(context: &BuildContext, sizes: Conv2dSizes) -> Built {
-    let w = &sizes.window;
-    let (down, along) = (Axis::forward(w, 0), Axis::forward(w, 1));
-    let each = sizes.channels / sizes.groups;
-    // A run of taps reads neighbours in memory; with many channels single taps leave fewer edges.
-    let neighbours = sizes.groups == 1 && w.dilation[1] == 1 && each < 16;
-    let unit = |(taps, columns)| Unit { taps, columns };
-    let units: Vec<Unit> = match neighbours {
-        true => along
-            .intervals()
-            .into_iter()
-            .map(|i| unit((i.taps, i.at)))
-            .collect(),
-        false => (0..w.kernel[1])
-            .map(|v| unit((v..v + 1, met(&along, v))))
-            .collect(),
-    };
-    let kernel = Weights {
-        isa: context.isa,
-        rows: (0..w.kernel[0]).map(|u| met(&down, u)).collect(),
-        units: units
-            .into_iter()
-            .filter(|u| !u.taps.is_empty() && !u.columns.is_empty())
-            .collect(),
-        down,
-        along,
-        sizes,
-    };
-    Built::new(kernel, vec![true; 2])
+    Built::new(Weights::new(context, sizes), vec![true; 2])
+}
+
+impl Weights {
+    pub(super) fn new(context: &BuildContext, sizes: Conv2dSizes) -> Self {
+        let w = &sizes.window;
+        let (down, along) = (Axis::forward(w, 0), Axis::forward(w, 1));
+        let each = sizes.channels / sizes.groups;
+        // A run of taps reads neighbours in memory; with many channels single taps leave fewer edges.
+        let neighbours = sizes.groups == 1 && w.dilation[1] == 1 && each < 16;
+        let unit = |(taps, columns)| Unit { taps, columns };
+        let units: Vec<Unit> = match neighbours {
+            true => along
+                .intervals()
+                .into_iter()
+                .map(|i| unit((i.taps, i.at)))
+                .collect(),
+            false => (0..w.kernel[1])
+                .map(|v| unit((v..v + 1, met(&along, v))))
+                .collect(),
+        };
+        Self {
+            isa: context.isa,
+            rows: (0..w.kernel[0]).map(|u| met(&down, u)).collect(),
+            units: units
+                .into_iter()
+                .filter(|u| !u.taps.is_empty() && !u.columns.is_empty())
+                .collect(),
+            down,
+            along,
+            sizes,
+        }
+    }
 }
 
 impl Kernel for Weights {
@@ -102,7 +107,7 @@ impl Kernel for Weights {
 
 impl Weights {
     /// Adds what a block of lines gives to all weights.
-    fn all(&self, x: &[f32], g: &[f32], block: &Range<usize>, dw: &mut [f32]) {
+    pub(super) fn all(&self, x: &[f32], g: &[f32], block: &Range<usize>, dw: &mut [f32]) {
         let s = &self.sizes;
         let each = s.channels / s.groups;
         for group in 0..s.groups {

@@ -25,7 +25,7 @@ const LEAST_ACROSS: usize = 8;
 /// Filling between gathered rows, so that they do not share cache sets.
 const GAP: usize = 16;
 
-struct SplitWeights {
+pub(super) struct SplitWeights {
     isa: Isa,
     sizes: Conv2dSizes,
     down: Axis,
@@ -44,15 +44,20 @@ pub(super) fn suits(context: &BuildContext, s: &Conv2dSizes) -> bool {
 }
 
 pub(super) fn build(context: &BuildContext, sizes: Conv2dSizes) -> Built {
-    let divides = |c: &usize| sizes.channels.is_multiple_of(*c) && c * sizes.outputs <= PIECE;
-    let kernel = SplitWeights {
-        isa: context.isa,
-        down: Axis::forward(&sizes.window, 0),
-        along: Axis::forward(&sizes.window, 1),
-        channels: (1..=sizes.channels).filter(divides).max().unwrap_or(1),
-        sizes,
-    };
-    Built::new(kernel, vec![false; 2])
+    Built::new(SplitWeights::new(context, sizes), vec![false; 2])
+}
+
+impl SplitWeights {
+    pub(super) fn new(context: &BuildContext, sizes: Conv2dSizes) -> Self {
+        let divides = |c: &usize| sizes.channels.is_multiple_of(*c) && c * sizes.outputs <= PIECE;
+        Self {
+            isa: context.isa,
+            down: Axis::forward(&sizes.window, 0),
+            along: Axis::forward(&sizes.window, 1),
+            channels: (1..=sizes.channels).filter(divides).max().unwrap_or(1),
+            sizes,
+        }
+    }
 }
 
 impl Kernel for SplitWeights {
