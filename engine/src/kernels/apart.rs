@@ -63,6 +63,7 @@ pub(super) fn build(
         kernel: Box::new(kernel),
         by_sample: Vec::new(),
         packs: built.packs,
+        also: built.also,
         before: None,
     }))
 }

@@ -1,6 +1,8 @@
 //! Matrices rearranged into panels: `[columns/width][rows][width]`, the last panel filled up with
 //! zeros, so that the matrix kernel reads them from front to back.
 
+use std::ops::Range;
+
 use super::{Kernel, Task, Work};
 
 /// Where element (row, column) of the packed matrix comes from.
@@ -85,6 +87,30 @@ impl Pack {
     /// Fills panel `number` of the first matrix.
     pub(super) fn fill_panel(&self, from: &[f32], number: usize, panel: &mut [f32]) {
         self.fill(from, 0, number * self.width, self.columns_of(number), panel);
+    }
+
+    /// Fills some rows of tap `tap` of panel `number`, of weights that are one group.
+    pub(super) fn fill_tap(
+        &self,
+        from: &[f32],
+        (number, taps, tap): (usize, usize, usize),
+        rows: Range<usize>,
+        to: &mut [f32],
+    ) {
+        let (column, live) = (number * self.width, self.columns_of(number));
+        let each = self.rows / taps;
+        match self.source {
+            Source::Backward { .. } => {
+                let start = ((taps - 1 - tap) * self.columns + column) * each + rows.start;
+                transpose(&from[start..], each, live, self.width, to);
+            }
+            _ => {
+                for (row, to) in rows.zip(to.chunks_exact_mut(self.width)) {
+                    self.fill_row(from, 0, tap * each + row, column, &mut to[..live]);
+                    to[live..].fill(0.0);
+                }
+            }
+        }
     }
 
     fn fill_row(&self, from: &[f32], group: usize, row: usize, column: usize, to: &mut [f32]) {

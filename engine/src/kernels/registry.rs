@@ -21,6 +21,8 @@ pub struct Built {
     pub by_sample: Vec<bool>,
     /// Operands that the kernel takes in packed form.
     pub packs: Vec<(usize, Packing)>,
+    /// Operands that the kernel also takes as they are, behind all others.
+    pub also: Vec<usize>,
     /// What runs before on the same operands, all taken whole, and the elements that it makes, which are the
     /// kernel's first operand.
     pub before: Option<(Box<dyn Kernel>, usize)>,
@@ -91,8 +93,15 @@ impl Built {
             kernel: Box::new(kernel),
             by_sample,
             packs: Vec::new(),
+            also: Vec::new(),
             before: None,
         }
+    }
+
+    /// The same with operand `k` once more behind the others, as it is.
+    pub fn with(mut self, k: usize) -> Self {
+        self.also.push(k);
+        self
     }
 
     /// The same behind a step on the same operands, which makes `elements` numbers.

@@ -102,6 +102,8 @@ impl Drafting {
         for (position, &input) in node.inputs.iter().enumerate() {
             operands.push(self.operand(ir, node, position, ir.origin(input), &built));
         }
+        let also = built.also.iter().map(|&k| (ir.origin(node.inputs[k]), false));
+        operands.extend(also);
         let (mut arithmetic, mut cost) = estimate(node, &infos);
         if let Some((kernel, elements)) = built.before {
             let value = self.before(node, kernel, elements, (&operands, arithmetic, cost));

@@ -23,27 +23,26 @@ pub(super) struct Direct {
     pub pass: Pass,
     pub epilogue: Epilogue,
     work: Work,
-    /// Elements from one packed panel to the next.
-    between: usize,
 }
 
 pub(super) fn build(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {
     let work = super::image_work(context, &pass);
     let pack = pass.pack.clone();
-    let between = pack.rows * pack.width;
-    let kernel = Direct::new(context, pass, epilogue, work, between);
+    let kernel = Direct::new(context, pass, epilogue, work);
     Built::new(kernel, super::by_sample(epilogue, work)).packing(1, pack)
 }
 
 /// The operands of one call, and where its results go.
 pub(super) struct Call<'a> {
-    x: &'a [f32],
-    packed: &'a [f32],
-    bias: Option<&'a [f32]>,
-    residual: Option<&'a [f32]>,
-    output: &'a mut [f32],
+    pub x: &'a [f32],
+    pub packed: &'a [f32],
+    /// Panels that are missing before the first that is there.
+    pub panels_before: usize,
+    pub bias: Option<&'a [f32]>,
+    pub residual: Option<&'a [f32]>,
+    pub output: &'a mut [f32],
     /// Elements of the first sample's result that lie before `output`.
-    skipped: usize,
+    pub skipped: usize,
 }
 
 impl Kernel for Direct {
@@ -69,7 +68,7 @@ impl Kernel for Direct {
         let fit = (BLOCK / (line * 4).max(1)).max(1) * self.pass.step[0];
         let (range, band) = (task.range.clone(), task.rows.clone());
         let (mut call, skipped) = (
-            self.call(task, 0),
+            self.call(task),
             range.start * self.pass.result[1] * self.pass.result[2],
         );
         match self.work {
@@ -99,23 +98,16 @@ impl Kernel for Direct {
 }
 
 impl Direct {
-    pub(super) fn new(
-        context: &BuildContext,
-        pass: Pass,
-        epilogue: Epilogue,
-        work: Work,
-        between: usize,
-    ) -> Self {
+    pub(super) fn new(context: &BuildContext, pass: Pass, epilogue: Epilogue, work: Work) -> Self {
         Self {
             isa: context.isa,
             pass,
             epilogue,
             work,
-            between,
         }
     }
 
-    pub(super) fn call<'a>(&self, task: Task<'a>, skipped: usize) -> Call<'a> {
+    fn call<'a>(&self, task: Task<'a>) -> Call<'a> {
         let [bias, residual] = self.epilogue.operands(2);
         Call {
             x: task.input(0),
@@ -123,22 +115,34 @@ impl Direct {
             bias: bias.map(|k| task.input(k)),
             residual: residual.map(|k| task.input(k)),
             output: task.output,
-            skipped,
+            skipped: 0,
+            panels_before: 0,
         }
     }
 
     /// All outputs of some rows of the result of some samples, panel after panel.
-    pub(super) fn block(&self, call: &mut Call, samples: Range<usize>, rows: Range<usize>) {
+    fn block(&self, call: &mut Call, samples: Range<usize>, rows: Range<usize>) {
         for group in 0..self.pass.groups {
             for panel in 0..self.pass.pack.panels() {
-                for phase in &self.pass.phases {
-                    let rows = self.pass.rows_of(phase, &rows);
-                    for region in &phase.regions {
-                        let within = region.rows.start.max(rows.start)..region.rows.end.min(rows.end);
-                        if !within.is_empty() {
-                            self.region(call, (group, panel), (phase, region), samples.clone(), within);
-                        }
-                    }
+                self.panel(call, (group, panel), samples.clone(), rows.clone());
+            }
+        }
+    }
+
+    /// One panel of outputs of some rows of the result of some samples.
+    pub(super) fn panel(
+        &self,
+        call: &mut Call,
+        which: (usize, usize),
+        samples: Range<usize>,
+        rows: Range<usize>,
+    ) {
+        for phase in &self.pass.phases {
+            let rows = self.pass.rows_of(phase, &rows);
+            for region in &phase.regions {
+                let within = region.rows.start.max(rows.start)..region.rows.end.min(rows.end);
+                if !within.is_empty() {
+                    self.region(call, which, (phase, region), samples.clone(), within);
                 }
             }
         }
@@ -211,8 +215,7 @@ impl Direct {
             a_column: 1,
             starts: &region.starts,
             depth: region.depth,
-            b: &call.packed[(group * pass.pack.panels() + panel) * self.between..]
-                [..pass.pack.rows * pass.pack.width],
+            b: pass.pack.panel(call.packed, group, panel - call.panels_before),
             b_row: pass.pack.width,
             bias: call.bias.map(|b| &b[column..]),
             residual: call.residual.map(|r| &r[to + call.skipped..]),

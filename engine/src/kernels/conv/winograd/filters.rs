@@ -1,41 +1,43 @@
 //! The filters' side: G w Gᵀ, made once for each change of the weights.
 
+use super::sums::TAPS;
 use super::{FREQUENCIES, Isa, on_vectors};
 use crate::kernels::pack::Pack;
 use crate::kernels::simd::Simd;
 use crate::kernels::{Kernel, Task, Work};
 
-/// Taps of a filter.
-const TAPS: usize = 9;
+/// Channels that are transformed together.
+const ROWS: usize = 16;
+/// Columns of the widest panel.
+const WIDEST: usize = 32;
 
-/// Panels of filters: first as they are, `[9][channels][width]`, then transformed, `[16][channels][width]`.
+/// Panels of transformed filters, `[16][channels][width]`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filters {
-    /// The panels of filters as they are.
+    /// The panels of the filters as they are.
     pub pack: Pack,
     /// Whose vectors transform them.
     pub isa: Isa,
 }
 
 impl Filters {
-    /// Elements of one channel of one panel's tap, times channels.
-    fn step(&self) -> usize {
-        self.pack.rows / TAPS * self.pack.width
+    fn channels(&self) -> usize {
+        self.pack.rows / TAPS
     }
 
-    /// Elements from one panel to the next.
-    pub(super) fn between(&self) -> usize {
-        (TAPS + FREQUENCIES) * self.step()
+    /// Elements of one panel's frequency.
+    fn step(&self) -> usize {
+        self.channels() * self.pack.width
     }
 
     /// Elements of the packed form.
     pub fn elements(&self) -> usize {
-        self.pack.panels() * self.between()
+        self.pack.panels() * FREQUENCIES * self.step()
     }
 
     /// A panel of one frequency, `[channels][width]`.
     pub(super) fn frequency<'a>(&self, packed: &'a [f32], panel: usize, frequency: usize) -> &'a [f32] {
-        &packed[panel * self.between() + (TAPS + frequency) * self.step()..][..self.step()]
+        &packed[(panel * FREQUENCIES + frequency) * self.step()..][..self.step()]
     }
 }
 
@@ -43,45 +45,55 @@ impl Kernel for Filters {
     fn work(&self) -> Work {
         Work::Pieces {
             count: self.pack.panels(),
-            elements: self.between(),
+            elements: FREQUENCIES * self.step(),
         }
     }
 
     fn run(&self, task: Task<'_>) {
         let from = task.input(0);
-        let panels = task.output.chunks_exact_mut(self.between());
+        let mut plain = [0.0f32; TAPS * ROWS * WIDEST];
+        let panels = task.output.chunks_exact_mut(FREQUENCIES * self.step());
         for (number, panel) in task.range.clone().zip(panels) {
-            let (plain, transformed) = panel.split_at_mut(TAPS * self.step());
-            self.pack.fill_panel(from, number, plain);
-            transform(self.isa, plain, transformed);
+            for first in (0..self.channels()).step_by(ROWS) {
+                let rows = first..(first + ROWS).min(self.channels());
+                let size = rows.len() * self.pack.width;
+                for (tap, to) in plain[..TAPS * size].chunks_exact_mut(size).enumerate() {
+                    self.pack.fill_tap(from, (number, TAPS, tap), rows.clone(), to);
+                }
+                let to = &mut panel[first * self.pack.width..];
+                transform(self.isa, &plain[..TAPS * size], to, self.step());
+            }
         }
     }
 }
 
-/// All filters of a panel.
-fn transform(isa: Isa, from: &[f32], to: &mut [f32]) {
-    let step = from.len() / TAPS;
-    assert!(to.len() == FREQUENCIES * step && step.is_multiple_of(isa.lanes()));
+/// Filters as they are, `[9][each]`, to `[16][each]`, `step` apart.
+fn transform(isa: Isa, from: &[f32], to: &mut [f32], step: usize) {
+    let each = from.len() / TAPS;
+    assert!(to.len() >= (FREQUENCIES - 1) * step + each && each.is_multiple_of(isa.lanes()));
     let (from, to) = (from.as_ptr(), to.as_mut_ptr());
-    on_vectors!(isa, each(from: *const f32, to: *mut f32, step: usize));
+    on_vectors!(isa, all(from: *const f32, each: usize, to: *mut f32, step: usize));
 }
 
 /// # Safety
-/// `from` has 9·step elements and `to` 16·step, `step` a multiple of the lanes.
+/// `from` has 9·each elements, and `to` so many in each of 16 planes; `each` is a multiple of the lanes.
 #[inline(always)]
-unsafe fn each<S: Simd>(from: *const f32, to: *mut f32, step: usize) {
+unsafe fn all<S: Simd>(from: *const f32, each: usize, to: *mut f32, step: usize) {
     // SAFETY: by contract.
     unsafe {
-        for at in (0..step).step_by(S::LANES) {
-            let tap = |u: usize, v: usize| S::load(from.add((3 * u + v) * step + at));
+        for at in (0..each).step_by(S::LANES) {
+            let tap = |u: usize, v: usize| S::load(from.add((3 * u + v) * each + at));
             let mut rows = [[S::zero(); 3]; 4];
             for v in 0..3 {
                 let column = filter([tap(0, v), tap(1, v), tap(2, v)]);
-                (0..4).for_each(|u| rows[u][v] = column[u]);
+                for u in 0..4 {
+                    rows[u][v] = column[u];
+                }
             }
-            for (u, row) in rows.into_iter().enumerate() {
-                for (v, value) in filter(row).into_iter().enumerate() {
-                    value.store(to.add((4 * u + v) * step + at));
+            for u in 0..4 {
+                let row = filter(rows[u]);
+                for v in 0..4 {
+                    row[v].store(to.add((4 * u + v) * step + at));
                 }
             }
         }

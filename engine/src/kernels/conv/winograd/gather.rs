@@ -65,55 +65,75 @@ unsafe fn gather_row<S: Simd>(
         let mut odd = S::zero();
         for tile in 0..to.columns.div_ceil(2) {
             let products = from.add(tile * planes.row);
-            let both = 2 * tile + 1 < to.columns;
             let at = to.at + (2 * tile * to.channels) as isize;
+            let wanted = to.rows.map(|row| [row, row && 2 * tile + 1 < to.columns]);
+            let whole = wanted == [[true; 2]; 2];
             for c in (0..to.channels).step_by(S::LANES) {
+                let (products, at) = (products.add(c), at + c as isize);
                 let left = to.channels - c;
-                let mut halves = [[S::zero(); 4]; 2];
-                for j in 0..4 {
-                    let product =
-                        |i: usize| first_of::<S>(products.add((4 * i + j) * planes.plane + c), left);
-                    let sums = collect([product(0), product(1), product(2), product(3)]);
-                    (halves[0][j], halves[1][j]) = (sums[0], sums[1]);
-                }
-                for (i, half) in halves.into_iter().enumerate().filter(|(i, _)| to.rows[*i]) {
-                    for (j, sum) in collect(half).into_iter().enumerate().take(1 + usize::from(both)) {
-                        // 0 times what is not finite is NaN, which stays.
-                        odd = odd.fma(sum, S::zero());
-                        let place = at + (i * to.line + j * to.channels + c) as isize;
-                        finish(to, sum, output.offset(place), (place, c, left));
-                    }
-                }
+                odd = match whole && left >= S::LANES {
+                    true => tile_of::<S, true>(products, planes.plane, to, output, (at, c), wanted, odd),
+                    false => tile_of::<S, false>(products, planes.plane, to, output, (at, c), wanted, odd),
+                };
             }
         }
         *finite = all_zero(odd);
     }
 }
 
-/// Adds bias and residual and stores.
+/// A vector of channels, from `c` on, of one tile, whose first pixel is at `at`; `WHOLE` if all of it is wanted.
+/// `odd`, NaN if a sum is not finite.
 #[inline(always)]
-unsafe fn finish<S: Simd>(
+unsafe fn tile_of<S: Simd, const WHOLE: bool>(
+    products: *const f32,
+    plane: usize,
     to: &Results<'_>,
-    sum: S,
     output: *mut f32,
-    (place, c, left): (isize, usize, usize),
-) {
+    (at, c): (isize, usize),
+    wanted: [[bool; 2]; 2],
+    mut odd: S,
+) -> S {
     // SAFETY: as in `gather_row`.
     unsafe {
-        let mut sum = sum;
-        if let Some(bias) = to.bias {
-            sum = sum.add(first_of::<S>(bias.as_ptr().add(c), left));
+        let left = if WHOLE { S::LANES } else { to.channels - c };
+        let mut halves = [[S::zero(); 4]; 2];
+        for j in 0..4 {
+            let mut column = [S::zero(); 4];
+            for i in 0..4 {
+                column[i] = first_of::<S>(products.add((4 * i + j) * plane), left);
+            }
+            let sums = collect(column);
+            (halves[0][j], halves[1][j]) = (sums[0], sums[1]);
         }
-        if let Some((residual, before)) = to.residual {
-            let at = residual.as_ptr().offset(place + before as isize);
-            sum = sum.add(first_of::<S>(at, left));
+        let bias = to.bias.map(|bias| first_of::<S>(bias.as_ptr().add(c), left));
+        for i in 0..2 {
+            let sums = collect(halves[i]);
+            for j in 0..2 {
+                if !WHOLE && !wanted[i][j] {
+                    continue;
+                }
+                // 0 times what is not finite is NaN, which stays.
+                odd = odd.fma(sums[j], S::zero());
+                let place = at + (i * to.line + j * to.channels) as isize;
+                let mut sum = sums[j];
+                if let Some(bias) = bias {
+                    sum = sum.add(bias);
+                }
+                if let Some((residual, before)) = to.residual {
+                    sum = sum.add(first_of::<S>(
+                        residual.as_ptr().offset(place + before as isize),
+                        left,
+                    ));
+                }
+                if to.relu {
+                    sum = S::zero().max(sum);
+                }
+                match left >= S::LANES {
+                    true => sum.store(output.offset(place)),
+                    false => sum.store_first(output.offset(place), left),
+                }
+            }
         }
-        if to.relu {
-            sum = S::zero().max(sum);
-        }
-        match left >= S::LANES {
-            true => sum.store(output),
-            false => sum.store_first(output, left),
-        }
+        odd
     }
 }

@@ -6,7 +6,7 @@ use super::gather::{Results, gather};
 use super::spread::{TileRow, Which, spread};
 use super::{FREQUENCIES, Filters, NARROWEST, Planes, SMALLEST, first_tap, together};
 use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
-use crate::kernels::conv::direct::Direct;
+use crate::kernels::conv::direct::{Call, Direct};
 use crate::kernels::conv::pass::Pass;
 use crate::kernels::conv::{by_sample, image_work};
 use crate::kernels::{BuildContext, Built, Isa, Kernel, Rows, Task, Work};
@@ -59,10 +59,12 @@ pub(in super::super) fn build(context: &BuildContext, pass: Pass, epilogue: Epil
         source: Planes::new(together * tiles, channels),
         result: Planes::new(together * tiles, outputs),
         zeros: vec![0.0; channels],
-        direct: Direct::new(context, pass, epilogue, work, filters.between()),
+        direct: Direct::new(context, pass, epilogue, work),
         filters: filters.clone(),
     };
-    Built::new(kernel, by_sample(epilogue, work)).packing(1, filters)
+    Built::new(kernel, by_sample(epilogue, work))
+        .packing(1, filters)
+        .with(1)
 }
 
 /// A row of tiles: its sample, and its number among the sample's.
@@ -78,7 +80,8 @@ impl Kernel for Winograd {
     }
 
     fn scratch(&self) -> usize {
-        self.source.elements() + self.result.elements()
+        let pack = &self.filters.pack;
+        (self.source.elements() + self.result.elements()).max(pack.rows * pack.width)
     }
 
     fn run(&self, mut task: Task<'_>) {
@@ -103,10 +106,8 @@ impl Kernel for Winograd {
                 }
             }
         }
-        let mut call = self.direct.call(task, skipped);
-        for (n, i) in again {
-            let pair = rows.start.max(2 * i)..rows.end.min(2 * i + 2);
-            self.direct.block(&mut call, n..n + 1, pair);
+        if !again.is_empty() {
+            self.directly(task, &again, &rows, skipped);
         }
     }
 }
@@ -159,6 +160,31 @@ impl Winograd {
                     self.result.row,
                     Finish::default(),
                 );
+            }
+        }
+    }
+
+    /// Some rows of tiles straight from the image, as far as they lie in `rows`.
+    fn directly(&self, task: Task<'_>, places: &[Place], rows: &Range<usize>, skipped: usize) {
+        let [bias, residual] = self.direct.epilogue.operands(2);
+        let (bias, residual) = (bias.map(|k| task.input(k)), residual.map(|k| task.input(k)));
+        let (x, weights) = (task.input(0), task.input(task.operands.len() - 1));
+        let pack = &self.filters.pack;
+        let panel = &mut task.scratch[..pack.rows * pack.width];
+        for number in 0..pack.panels() {
+            pack.fill_panel(weights, number, panel);
+            let mut call = Call {
+                x,
+                packed: panel,
+                panels_before: number,
+                bias,
+                residual,
+                output: task.output,
+                skipped,
+            };
+            for &(n, i) in places {
+                let pair = rows.start.max(2 * i)..rows.end.min(2 * i + 2);
+                self.direct.panel(&mut call, (0, number), n..n + 1, pair);
             }
         }
     }

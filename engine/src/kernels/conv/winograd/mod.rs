@@ -45,11 +45,13 @@ const SMALLEST: usize = 4;
 /// Products for a tile: its frequencies.
 const FREQUENCIES: usize = 16;
 /// Bytes of transformed tiles that are worked on together, where the filters fit a core's cache beside them.
-const NEAR: usize = 1 << 20;
+const NEAR: usize = 1 << 19;
 /// Tiles that are worked on together at least, so that filters which fit no cache are read seldom.
 const LEAST_TILES: usize = 112;
 /// Filling between rows and between frequencies, so that they do not share cache sets.
 const GAP: usize = 16;
+/// Rows of multiples of so many elements share cache sets.
+const SHARED: usize = 128;
 /// Elements of the stretch of memory whose parts share cache sets.
 const ALIAS: usize = 1024;
 
@@ -64,7 +66,12 @@ struct Planes {
 
 impl Planes {
     fn new(tiles: usize, channels: usize) -> Self {
-        let row = channels.next_multiple_of(GAP) + GAP;
+        let whole = channels.next_multiple_of(GAP);
+        let row = if whole.is_multiple_of(SHARED) {
+            whole + GAP
+        } else {
+            whole
+        };
         let full = tiles * row;
         let apart = (5 * GAP + ALIAS - full % ALIAS) % ALIAS;
         Self {
