@@ -29,7 +29,7 @@ proptest! {
     /// Odd sizes, any padding, channels that fill no vector, one sample (by rows) and several; bias, residual, ReLU.
     #[test]
     fn every_shape(
-        h in 4usize..15, w in 4usize..19, c in 24usize..70, o in 24usize..70, padding in 0usize..4, batch in 1usize..6,
+        h in 4usize..15, w in 4usize..19, c in 16usize..70, o in 16usize..70, padding in 0usize..4, batch in 1usize..6,
         residual: bool, relu: bool,
     ) {
         let x = Symbol::input("x", [h, w, c]);
@@ -197,7 +197,7 @@ fn what_is_not_finite_goes_where_the_plain_sum_takes_it() {
         numbers(9 * c * o, 3),
     );
     let at = ((SIDE + 4) * SIDE + 5) * c + 7;
-    for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 3e38, 1e-42] {
+    for bad in [f32::INFINITY, f32::NEG_INFINITY, f32::NAN, 3e38, 1e38, 1e-42] {
         let mut x = x.clone();
         // Neighbours, so that differences and sums of two are made.
         (x[at], x[at + c]) = (bad, bad);
@@ -217,13 +217,11 @@ fn what_is_not_finite_goes_where_the_plain_sum_takes_it() {
             }
             // A weight's gradient sees all pixels of its channel and no other's.
             for (k, got) in layer.weights.iter().enumerate() {
-                let sees = k / o % c == 7;
+                let sees = k / o % c == 7 && bad != 1e-42;
+                let infinite = sees && !bad.is_finite();
+                // The plain sum of two of the largest may overflow as well.
                 assert!(
-                    got.is_finite() || (sees && bad != 1e-42),
-                    "{isa}, {bad}: weight {k} is {got}"
-                );
-                assert!(
-                    !sees || bad.is_finite() || !got.is_finite(),
+                    infinite != got.is_finite() || (sees && bad == 3e38),
                     "{isa}, {bad}: weight {k} is {got}"
                 );
             }

@@ -7,6 +7,7 @@
 use graph::Shape;
 use graph::ops::{Conv2d, Conv2dSizes, Conv2dTransposed};
 
+use super::super::conv::equal_macs;
 use super::super::registry::Built;
 use super::super::{Kernel, Task, Work};
 use super::frame::{Frame, lay_rows};
@@ -109,7 +110,7 @@ pub(super) fn forward(tiles: Tiles, op: Conv2d, epilogue: Epilogue, shapes: &[&S
         output: s.window.output,
         epilogue,
     };
-    build(sweep, s.macs() / s.batch)
+    build(sweep, equal_macs(&s) / s.batch)
 }
 
 /// The framed image that all windows of a convolution lie in.
@@ -214,7 +215,7 @@ pub(super) fn transposed(
         output: w.image,
         epilogue,
     };
-    build(sweep, s.macs() / s.batch)
+    build(sweep, equal_macs(&s) / s.batch)
 }
 
 impl Kernel for Sweep {

@@ -18,7 +18,7 @@ use super::tile::{BLOCK, SIDE, Tiles, Unit};
 /// What a product costs on tiles, per sample or as a whole.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Cost {
-    /// Multiply-adds of the op.
+    /// Multiply-adds of the op, or as many as take the time of its f32 kernels.
     pub macs: usize,
     /// Steps of 32 × 32 × 32 that the tiles make, filling included.
     pub blocks: usize,

@@ -4,6 +4,7 @@
 use graph::Shape;
 use graph::ops::{Conv2dSizes, Conv2dWeightGradient};
 
+use super::super::conv::equal_macs;
 use super::super::registry::Built;
 use super::super::{Kernel, Task, Work};
 use super::conv::forward_frame;
@@ -44,7 +45,7 @@ pub(super) fn build(tiles: Tiles, op: Conv2dWeightGradient, shapes: &[&Shape]) -
     let tap = |u, v| image.pixel([u * s.window.dilation[0], v * s.window.dilation[1]]);
     let taps: Vec<usize> = (0..kh * kw).map(|t| tap(t / kw, t % kw)).collect();
     let cost = rule::Cost {
-        macs: s.macs() / s.batch,
+        macs: equal_macs(&s) / s.batch,
         blocks: starts.len() * taps.len() * image.channel_blocks() * gradient.channel_blocks(),
         splits: image.elements() + gradient.elements(),
         narrowest: s.channels.min(s.outputs),

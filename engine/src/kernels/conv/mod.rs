@@ -10,7 +10,7 @@ mod weights_split;
 mod winograd;
 
 use graph::Shape;
-use graph::ops::{Conv2d, Conv2dTransposed, Conv2dWeightGradient};
+use graph::ops::{Conv2d, Conv2dSizes, Conv2dTransposed, Conv2dWeightGradient};
 
 use super::{BuildContext, Built, Work};
 use crate::EngineError;
@@ -64,8 +64,17 @@ pub(crate) fn weight_gradient(
     })
 }
 
+/// Multiply-adds of a plain sum that would take as long as the f32 kernels of this convolution do: Winograd's take four
+/// for every seven.
+pub(super) fn equal_macs(sizes: &Conv2dSizes) -> usize {
+    match winograd::suits_weights(sizes) {
+        true => sizes.macs() * 4 / 7,
+        false => sizes.macs(),
+    }
+}
+
 fn image_pass(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {
-    if winograd::suits(&pass) {
+    if winograd::suits(context, &pass) {
         winograd::build(context, pass, epilogue)
     } else if gathered::suits(context, &pass) {
         gathered::build(context, pass, epilogue)

@@ -12,6 +12,11 @@ use crate::kernels::conv::{by_sample, image_work};
 use crate::kernels::{BuildContext, Built, Isa, Kernel, Rows, Task, Work};
 use crate::plan::Epilogue;
 
+/// Bytes of transformed filters that do not stay in a core's cache.
+const HEAVY: usize = 1 << 20;
+/// Tiles that are worth reading such filters, which are larger than plain ones, from memory.
+const FEWEST_TILES: usize = 48;
+
 struct Winograd {
     isa: Isa,
     /// What is not finite goes straight from the image.
@@ -28,9 +33,15 @@ struct Winograd {
 }
 
 /// Whether it is faster than the plain sum.
-pub(in super::super) fn suits(pass: &Pass) -> bool {
+pub(in super::super) fn suits(context: &BuildContext, pass: &Pass) -> bool {
     let [high, wide, outputs] = pass.result;
-    first_tap(pass).is_some() && pass.source[2].min(outputs) >= NARROWEST && high.min(wide) >= SMALLEST
+    let channels = pass.source[2];
+    let tiles = context.batch.max(1) * high.div_ceil(2) * wide.div_ceil(2);
+    let heavy = FREQUENCIES * channels * outputs * 4 > HEAVY;
+    first_tap(pass).is_some()
+        && channels.min(outputs) >= NARROWEST
+        && high.min(wide) >= SMALLEST
+        && (!heavy || tiles >= FEWEST_TILES)
 }
 
 pub(in super::super) fn build(context: &BuildContext, pass: Pass, epilogue: Epilogue) -> Built {

@@ -39,7 +39,7 @@ pub(super) use split::build as build_split;
 pub(super) use weights::{build as build_weights, suits as suits_weights};
 
 /// Channels, before and after, that make the products outweigh the transforms.
-const NARROWEST: usize = 24;
+const NARROWEST: usize = 16;
 /// Rows and columns of a result below which tiles are mostly edge.
 const SMALLEST: usize = 4;
 /// Products for a tile: its frequencies.

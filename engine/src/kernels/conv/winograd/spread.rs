@@ -25,7 +25,7 @@ pub(super) struct TileRow<'a> {
 pub(super) enum Which {
     /// All.
     All,
-    /// All, and it is told whether they are finite.
+    /// All, and it is told whether sums of products of two of them are finite.
     Checked,
     /// The four of a row, as planes 0 to 3.
     Row(usize),
@@ -40,12 +40,15 @@ impl Which {
     }
 }
 
+/// What is so many times smaller than the largest f32 has products whose sums are finite.
+const HEADROOM: f32 = (1u128 << 70) as f32;
+
 /// [`Which`] as a number below 4 (a row), or these.
 const ALL: usize = 4;
 const CHECKED: usize = 5;
 
 /// Lays Bᵀ d B of each tile of a row, 4×4 pixels two apart, into `to`, which begins with the first tile. Whether
-/// what was asked to be checked is finite.
+/// what was asked to be checked is small enough.
 pub(super) fn spread(isa: Isa, row: TileRow<'_>, which: Which, to: &mut [f32], planes: Planes) -> bool {
     let to = checked(isa, &row, which, to, planes);
     let mut finite = true;
@@ -229,7 +232,7 @@ unsafe fn each<S: Simd, T: Transform<SIDE>, const SIDE: usize, const WHICH: usiz
                         }
                         // The diagonals see every pixel. 0 times what is not finite is NaN, which stays.
                         if WHICH == CHECKED && (i == j || i + j == 3) {
-                            odd = odd.fma(value, S::zero());
+                            odd = odd.fma(S::zero().fma(value, S::splat(HEADROOM)), S::zero());
                         }
                     }
                 }
