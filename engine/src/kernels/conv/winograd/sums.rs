@@ -7,39 +7,45 @@ use crate::kernels::simd::Simd;
 /// Taps of a filter.
 pub(super) const TAPS: usize = 9;
 
-/// dW `[9][weights]` of the sum of some dU, `[16][weights]` each.
-pub(super) fn gradient(isa: Isa, parts: &[&[f32]], dw: &mut [f32]) {
+/// dW `[9][weights]` of the sum of some dU: the first `[16][weights]` of each part of `each` elements.
+pub(super) fn gradient(isa: Isa, partials: &[f32], each: usize, dw: &mut [f32]) {
     let step = dw.len() / TAPS;
-    assert!(parts.iter().all(|part| part.len() >= FREQUENCIES * step));
+    assert!(each >= FREQUENCIES * step);
     let dw = dw.as_mut_ptr();
-    on_vectors!(isa, all(parts: &[&[f32]], dw: *mut f32, step: usize));
+    on_vectors!(isa, all(partials: &[f32], each: usize, dw: *mut f32, step: usize));
 }
 
 /// # Safety
-/// `dw` has 9·step elements and each part 16·step.
+/// `dw` has 9·step elements, and a part 16·step at least.
 #[inline(always)]
-unsafe fn all<S: Simd>(parts: &[&[f32]], dw: *mut f32, step: usize) {
+unsafe fn all<S: Simd>(partials: &[f32], each: usize, dw: *mut f32, step: usize) {
     // SAFETY: by contract.
     unsafe {
         for at in (0..step).step_by(S::LANES) {
             let left = step - at;
             let mut sums = [[S::zero(); 4]; 4];
-            for part in parts {
-                for (f, sum) in sums.iter_mut().flatten().enumerate() {
-                    *sum = sum.add(first_of::<S>(part.as_ptr().add(f * step + at), left));
+            for part in partials.chunks_exact(each) {
+                for i in 0..4 {
+                    for j in 0..4 {
+                        let from = part.as_ptr().add((4 * i + j) * step + at);
+                        sums[i][j] = sums[i][j].add(first_of::<S>(from, left));
+                    }
                 }
             }
             let mut rows = [[S::zero(); 4]; 3];
             for j in 0..4 {
                 let column = narrow([sums[0][j], sums[1][j], sums[2][j], sums[3][j]]);
-                (0..3).for_each(|u| rows[u][j] = column[u]);
+                for u in 0..3 {
+                    rows[u][j] = column[u];
+                }
             }
-            for (u, row) in rows.into_iter().enumerate() {
-                for (v, value) in narrow(row).into_iter().enumerate() {
+            for u in 0..3 {
+                let row = narrow(rows[u]);
+                for v in 0..3 {
                     let to = dw.add((3 * u + v) * step + at);
                     match left >= S::LANES {
-                        true => value.store(to),
-                        false => value.store_first(to, left),
+                        true => row[v].store(to),
+                        false => row[v].store_first(to, left),
                     }
                 }
             }

@@ -115,9 +115,8 @@ impl Kernel for WinogradWeights {
 
     fn finish(&self, partials: &[f32], output: &mut [f32]) {
         let size = (FREQUENCIES + sums::TAPS) * self.each() + 1;
-        let parts: Vec<&[f32]> = partials.chunks_exact(size).collect();
-        sums::gradient(self.isa, &parts, output);
-        for part in parts.iter().filter(|part| part[size - 1] != 0.0) {
+        sums::gradient(self.isa, partials, size, output);
+        for part in partials.chunks_exact(size).filter(|part| part[size - 1] != 0.0) {
             let taps = &part[FREQUENCIES * self.each()..size - 1];
             output.iter_mut().zip(taps).for_each(|(sum, tap)| *sum += tap);
         }
