@@ -13,7 +13,9 @@ use serde_json::Value;
 
 /// What a gradient's projection may be off, as a share of the gradient's length. It has room for a few
 /// numbers that 32 bits put on the other side of 0, or of their neighbour in a pooling, than 64 bits.
-const GRADIENT: f64 = 4e-3;
+const GRADIENT: f64 = 2e-3;
+/// The same for the layer that such a number belongs to, of which a network of a hundred layers may have one.
+const SWITCHED: f64 = 4e-3;
 
 /// `count` numbers in [−0.5, 0.5) that depend on the name alone, as `tests/golden/networks.py` has them.
 fn mixed(name: &str, count: usize) -> impl Iterator<Item = f64> + use<> {
@@ -79,6 +81,7 @@ fn answer(name: &str, input: &[usize], with_gradients: bool) -> (Vec<f32>, Vec<(
 /// Each gradient's projection on numbers made of its name is PyTorch's, but for a part of its length.
 fn compare_gradients(network: &str, found: &[(String, Vec<f32>)], expected: &[Value]) {
     assert_eq!(found.len(), expected.len(), "{network}");
+    let mut switched = 0;
     let lengths = found
         .iter()
         .map(|(_, g)| g.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>().sqrt());
@@ -88,10 +91,15 @@ fn compare_gradients(network: &str, found: &[(String, Vec<f32>)], expected: &[Va
         let error = (projection - expected.as_f64().unwrap()).abs();
         let scale = length.max(1e-12);
         assert!(
-            error <= GRADIENT * scale,
+            error <= SWITCHED * scale,
             "{network}, {name}: {projection} for {expected}, length {length}"
         );
+        switched += usize::from(error > GRADIENT * scale);
     }
+    assert!(
+        switched <= found.len() / 100,
+        "{network}: {switched} gradients are off"
+    );
 }
 
 #[test]

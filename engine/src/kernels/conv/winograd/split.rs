@@ -6,8 +6,8 @@ use std::ops::Range;
 use graph::ops::Conv2dSizes;
 
 use super::spread::{TileRow, Which, spread, spread_gradient};
+use super::weights::add_products;
 use super::{FREQUENCIES, Planes, sums};
-use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
 use crate::kernels::conv::geometry::Axis;
 use crate::kernels::conv::weights_split::SplitWeights;
 use crate::kernels::{BuildContext, Built, Isa, Kernel, Task, Work};
@@ -133,23 +133,11 @@ impl Products {
     fn product(&self, piece: usize, tiles: usize, scratch: &[f32], (to, accumulate): (&mut [f32], bool)) {
         let (frequency, channel) = (piece / self.blocks(), piece % self.blocks() * self.channels);
         let (sources, gradients) = scratch.split_at(ROW * self.source.plane);
-        let operands = Operands {
-            a: &sources[frequency * self.source.plane + channel..],
-            a_row: 1,
-            a_column: self.source.row,
-            starts: &Start::ONE,
-            depth: tiles,
-            b: &gradients[frequency * self.gradient.plane..],
-            b_row: self.gradient.row,
-            bias: None,
-            residual: None,
-        };
-        let finish = Finish {
-            accumulate,
-            relu: false,
-        };
-        let outputs = self.sizes.outputs;
-        brgemm(self.isa, self.channels, outputs, &operands, to, outputs, finish);
+        let sources = &sources[frequency * self.source.plane + channel..];
+        let gradients = &gradients[frequency * self.gradient.plane..];
+        let pair = [(sources, self.source), (gradients, self.gradient)];
+        let sizes = [self.channels, self.sizes.outputs];
+        add_products(self.isa, pair, tiles, sizes, (to, accumulate));
     }
 }
 

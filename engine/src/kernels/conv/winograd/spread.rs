@@ -97,16 +97,7 @@ unsafe fn spread_row<S: Simd>(
     finite: &mut bool,
 ) {
     // SAFETY: by contract.
-    unsafe {
-        match which {
-            Which::All => each::<S, Source, 4, ALL>(row, to, planes, finite),
-            Which::Checked => each::<S, Source, 4, CHECKED>(row, to, planes, finite),
-            Which::Row(0) => each::<S, Source, 4, 0>(row, to, planes, finite),
-            Which::Row(1) => each::<S, Source, 4, 1>(row, to, planes, finite),
-            Which::Row(2) => each::<S, Source, 4, 2>(row, to, planes, finite),
-            Which::Row(_) => each::<S, Source, 4, 3>(row, to, planes, finite),
-        }
-    }
+    unsafe { transform::<S, Source, 4>(row, which, to, planes, finite) }
 }
 
 /// # Safety
@@ -120,14 +111,28 @@ unsafe fn spread_gradient_row<S: Simd>(
     finite: &mut bool,
 ) {
     // SAFETY: by contract.
+    unsafe { transform::<S, Gradient, 2>(row, which, to, planes, finite) }
+}
+
+/// # Safety
+/// As `checked` checks.
+#[inline(always)]
+unsafe fn transform<S: Simd, T: Transform<SIDE>, const SIDE: usize>(
+    row: TileRow<'_>,
+    which: Which,
+    to: *mut f32,
+    planes: Planes,
+    finite: &mut bool,
+) {
+    // SAFETY: by contract.
     unsafe {
         match which {
-            Which::All => each::<S, Gradient, 2, ALL>(row, to, planes, finite),
-            Which::Checked => each::<S, Gradient, 2, CHECKED>(row, to, planes, finite),
-            Which::Row(0) => each::<S, Gradient, 2, 0>(row, to, planes, finite),
-            Which::Row(1) => each::<S, Gradient, 2, 1>(row, to, planes, finite),
-            Which::Row(2) => each::<S, Gradient, 2, 2>(row, to, planes, finite),
-            Which::Row(_) => each::<S, Gradient, 2, 3>(row, to, planes, finite),
+            Which::All => each::<S, T, SIDE, ALL>(row, to, planes, finite),
+            Which::Checked => each::<S, T, SIDE, CHECKED>(row, to, planes, finite),
+            Which::Row(0) => each::<S, T, SIDE, 0>(row, to, planes, finite),
+            Which::Row(1) => each::<S, T, SIDE, 1>(row, to, planes, finite),
+            Which::Row(2) => each::<S, T, SIDE, 2>(row, to, planes, finite),
+            Which::Row(_) => each::<S, T, SIDE, 3>(row, to, planes, finite),
         }
     }
 }

@@ -123,6 +123,33 @@ impl Kernel for WinogradWeights {
     }
 }
 
+/// The sum over tiles of the products of `channels` transformed pixels and `outputs` transformed gradients at one
+/// frequency, `[channels, outputs]`, added to what is there if so told.
+pub(super) fn add_products(
+    isa: Isa,
+    [(sources, source), (gradients, gradient)]: [(&[f32], Planes); 2],
+    tiles: usize,
+    [channels, outputs]: [usize; 2],
+    (to, accumulate): (&mut [f32], bool),
+) {
+    let operands = Operands {
+        a: sources,
+        a_row: 1,
+        a_column: source.row,
+        starts: &Start::ONE,
+        depth: tiles,
+        b: gradients,
+        b_row: gradient.row,
+        bias: None,
+        residual: None,
+    };
+    let finish = Finish {
+        accumulate,
+        relu: false,
+    };
+    brgemm(isa, channels, outputs, &operands, to, outputs, finish);
+}
+
 impl WinogradWeights {
     /// Lays the tiles of some rows into scratch; `live` are the rows of the gradient that count. How many tiles,
     /// if all are finite.
@@ -173,22 +200,10 @@ impl WinogradWeights {
         let (sources, gradients) = scratch.split_at(self.source.elements());
         let (channels, outputs) = (self.sizes.channels, self.sizes.outputs);
         for (frequency, to) in to.chunks_exact_mut(self.each()).enumerate() {
-            let operands = Operands {
-                a: &sources[frequency * self.source.plane..],
-                a_row: 1,
-                a_column: self.source.row,
-                starts: &Start::ONE,
-                depth: tiles,
-                b: &gradients[frequency * self.gradient.plane..],
-                b_row: self.gradient.row,
-                bias: None,
-                residual: None,
-            };
-            let finish = Finish {
-                accumulate: true,
-                relu: false,
-            };
-            brgemm(self.isa, channels, outputs, &operands, to, outputs, finish);
+            let sources = &sources[frequency * self.source.plane..];
+            let gradients = &gradients[frequency * self.gradient.plane..];
+            let pair = [(sources, self.source), (gradients, self.gradient)];
+            add_products(self.isa, pair, tiles, [channels, outputs], (to, true));
         }
     }
 }
