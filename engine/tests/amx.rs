@@ -85,6 +85,25 @@ fn bias_residual_and_relu_ride_along() {
     check_precisions(&shifted(x.matmul(&parameter(&[70, 41])).unwrap(), 41), 40);
 }
 
+/// So many weights that they are split instead of the samples, by channels.
+#[test]
+fn the_gradient_of_many_weights() {
+    for (size, stride) in [([4, 3], 1), ([5, 7], 2)] {
+        let window = Window {
+            padding: Padding::Same,
+            stride: [stride; 2],
+            ..Window::default()
+        };
+        let conv = Conv2d { window, groups: 1 };
+        let image = Symbol::input("x", [size[0], size[1], 120]);
+        let weights = parameter(&[3, 3, 120, 130]);
+        let y = Symbol::apply(conv, &[&image, &weights]).unwrap();
+        let gradient = Symbol::input("g", y.shape()[1..].to_vec());
+        let of = graph::ops::Conv2dWeightGradient { conv };
+        check_precisions(&Symbol::apply(of, &[&image, &gradient, &weights]).unwrap(), 9);
+    }
+}
+
 /// A sum so long that its operands go through in several parts.
 #[test]
 fn a_long_dense_layer() {

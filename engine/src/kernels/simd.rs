@@ -32,6 +32,40 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn store_bytes(self, to: *mut u8, count: usize);
 }
 
+/// Calls `$function::<S>($arguments)` with the vectors of `$isa`.
+macro_rules! on_vectors {
+    ($isa:expr, $function:ident($($argument:ident: $type:ty),* $(,)?)) => {{
+        use crate::kernels::Isa;
+        use crate::kernels::simd::Portable;
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx2,fma")]
+        #[allow(clippy::too_many_arguments)]
+        unsafe fn avx2($($argument: $type),*) {
+            // SAFETY: handed on from the caller.
+            unsafe { $function::<crate::kernels::simd::x86::Avx2>($($argument),*) }
+        }
+        #[cfg(target_arch = "x86_64")]
+        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
+        #[allow(clippy::too_many_arguments)]
+        unsafe fn avx512($($argument: $type),*) {
+            // SAFETY: handed on from the caller.
+            unsafe { $function::<crate::kernels::simd::x86::Avx512>($($argument),*) }
+        }
+        // SAFETY: an `Isa` above `Scalar` is only made after the processor was asked for it; the caller vouches
+        // for the pointers.
+        unsafe {
+            match $isa {
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx512 => avx512($($argument),*),
+                #[cfg(target_arch = "x86_64")]
+                Isa::Avx2 => avx2($($argument),*),
+                _ => $function::<Portable>($($argument),*),
+            }
+        }
+    }};
+}
+pub(crate) use on_vectors;
+
 /// Portable vector: eight floats that the compiler keeps in whatever registers there are.
 #[derive(Clone, Copy)]
 pub(crate) struct Portable(pub(super) [f32; 8]);

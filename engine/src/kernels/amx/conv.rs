@@ -1,82 +1,149 @@
-//! Convolution, and its way back to the image, on tiles.
-//!
-//! Both are passes over a framed sample: 32 pixels in flat order are the rows of a block, and each step of
-//! the sum is one tap of 32 channels, a constant distance away. The way back with a stride is one pass for each phase
-//! of the image, with the taps that reach it.
+//! Convolution, and its way back to the image, as passes over strips of a framed image (`sweep`). The way back with a
+//! stride is one pass for each phase of the image, with the taps that reach it.
 
 use graph::Shape;
 use graph::ops::{Conv2d, Conv2dSizes, Conv2dTransposed};
 
-use super::super::conv::equal_macs;
+use super::super::conv::{equal_macs, reading};
 use super::super::registry::Built;
-use super::super::{Kernel, Task, Work};
-use super::frame::{Frame, lay_rows};
+use super::super::{BuildContext, Reading, Work};
+use super::frame::Frame;
 use super::planes::{Planes, Side};
 use super::rule;
-use super::split::{PLAIN, in_range};
-use super::store::{Store, store};
-use super::tile::{Block, Left, SIDE, Session, Tiles, words_mut};
+use super::sweep::{Pass, Sweep};
+use super::tile::{SIDE, Starts, Tiles};
 use crate::plan::Epilogue;
 
-/// The outputs of one phase, all in the frame's flat order.
-struct Pass {
-    /// Where each step of the sum starts for the first pixel.
-    starts: Vec<usize>,
-    /// The first of its steps in the packed weights.
-    first_step: usize,
-    /// Rows and columns of the outputs.
-    size: [usize; 2],
-    /// Where its first output goes, and how far apart they lie.
-    origin: [usize; 2],
-    spread: [usize; 2],
+/// Bytes of a laid strip, which stays in a core's second cache.
+const STRIP: usize = 512 * 1024;
+/// Pixels of a strip at least, so that few rows of its blocks are filling and weights are read seldom.
+const PIXELS: usize = 512;
+/// Parts into which one sample alone is cut, for the threads.
+const PARTS: usize = 8;
+
+/// How large strips are: rows of the frame's phases, rows of the result, samples.
+struct Fit {
+    room: usize,
+    rows: usize,
+    samples: usize,
 }
 
-/// A pass from image to image.
-struct Sweep {
-    tiles: Tiles,
+/// `high` rows of the result, `step` of which belong to one row of the frame's phases, which beyond their own reach
+/// `reach` more.
+fn fit(context: &BuildContext, parts: usize, frame: &Frame, [high, step, reach]: [usize; 3]) -> Fit {
+    let row = frame.phases() * frame.size[1] * frame.channel_blocks() * SIDE * parts * 2;
+    let wished = (STRIP / row.max(1)).saturating_sub(reach);
+    let wished = wished.max(PIXELS.div_ceil(frame.size[1])).max(1);
+    let whole = high.div_ceil(step);
+    if context.batch > 1 && 2 * frame.size[0] <= wished + reach {
+        let samples = ((wished + reach) / frame.size[0]).min(context.batch);
+        let room = samples * frame.size[0];
+        return Fit {
+            room,
+            rows: high,
+            samples,
+        };
+    }
+    let most = if context.batch == 1 {
+        whole.div_ceil(PARTS)
+    } else {
+        whole
+    };
+    let rows = wished.min(most).max(1);
+    let room = (rows + reach).min(frame.size[0].max(1));
+    Fit {
+        room,
+        rows: rows * step,
+        samples: 1,
+    }
+}
+
+/// What a sweep is, before it is known whether it is worth it.
+struct Plan {
     frame: Frame,
-    /// Pixels of a sample.
     image: usize,
     weights: Planes,
     passes: Vec<Pass>,
     output: [usize; 2],
+}
+
+fn build(
+    context: &BuildContext,
+    tiles: Tiles,
+    plan: Plan,
+    fit: Fit,
     epilogue: Epilogue,
-}
-
-/// What the epilogue adds to one sample.
-#[derive(Clone, Copy)]
-struct Added<'a> {
-    bias: Option<&'a [f32]>,
-    residual: Option<&'a [f32]>,
-}
-
-fn build(sweep: Sweep, macs: usize) -> Option<Built> {
-    let columns = sweep.frame.size[1];
-    let rows = |p: &Pass| (p.size[0].max(1) - 1) * columns + p.size[1];
-    let blocks = |p: &Pass| rows(p).div_ceil(SIDE) * p.starts.len();
+    (macs, reading): (usize, Reading),
+) -> Option<Built> {
+    let Plan {
+        frame,
+        image,
+        weights,
+        passes,
+        output,
+    } = plan;
+    let columns = frame.size[1];
+    let rows = |p: &Pass| {
+        let whole = match fit.samples {
+            1 => (p.size[0].max(1) - 1) * columns + p.size[1],
+            _ => frame.size[0] * columns,
+        };
+        whole.div_ceil(SIDE)
+    };
     let cost = rule::Cost {
         macs,
-        blocks: sweep.passes.iter().map(blocks).sum::<usize>() * sweep.weights.panels(),
-        splits: sweep.frame.elements(),
-        narrowest: sweep.frame.channels.min(sweep.weights.lines),
+        blocks: passes.iter().map(|p| rows(p) * p.starts.len()).sum::<usize>() * weights.panels(),
+        splits: image * frame.channel_blocks() * SIDE,
+        narrowest: frame.channels.min(weights.lines),
     };
-    if !rule::worth(sweep.tiles, &cost) {
+    if !rule::worth(tiles, &cost) {
         return None;
     }
-    let (weights, [_, residual]) = (sweep.weights.clone(), sweep.epilogue.operands(2));
-    let by_sample = |k: usize| k == 0 || Some(k) == residual;
-    let operands = 2 + sweep.epilogue.count();
-    Some(Built::new(sweep, (0..operands).map(by_sample).collect()).packing(1, weights))
+    let line = output[1] * weights.lines;
+    let work = match context.batch {
+        1 => Work::Pieces {
+            count: output[0].div_ceil(fit.rows),
+            elements: fit.rows * line,
+        },
+        _ => Work::Samples,
+    };
+    let [_, residual] = epilogue.operands(2);
+    let by_sample = |k: usize| work == Work::Samples && (k == 0 || Some(k) == residual);
+    let operands = 2 + epilogue.count();
+    let by_sample = (0..operands).map(by_sample).collect();
+    let sweep = Sweep {
+        tiles,
+        frame,
+        image,
+        weights: weights.clone(),
+        passes,
+        output,
+        epilogue,
+        work,
+        fit: fit.rows,
+        together: fit.samples,
+        reading,
+    };
+    Some(Built::new(sweep, by_sample).packing(1, weights))
 }
 
 /// The convolution on tiles, if it is worth it.
-pub(super) fn forward(tiles: Tiles, op: Conv2d, epilogue: Epilogue, shapes: &[&Shape]) -> Option<Built> {
+pub(super) fn forward(
+    context: &BuildContext,
+    tiles: Tiles,
+    op: Conv2d,
+    epilogue: Epilogue,
+    shapes: &[&Shape],
+) -> Option<Built> {
     let s = op.sizes(shapes[0], shapes[1]).ok()?;
-    if s.groups != 1 || s.batch == 0 {
+    if s.groups != 1 || s.batch == 0 || s.batch != context.batch {
         return None;
     }
-    let frame = forward_frame(&s);
+    let whole = forward_frame(&s);
     let [kh, kw] = s.window.kernel;
+    let reach = whole.size[0] - s.window.output[0];
+    let fit = fit(context, tiles.parts, &whole, [s.window.output[0], 1, reach]);
+    let frame = whole.with_room(fit.room);
     let (mut starts, mut steps) = (Vec::new(), Vec::new());
     for block in 0..frame.channel_blocks() {
         for (u, v) in (0..kh).flat_map(|u| (0..kw).map(move |v| (u, v))) {
@@ -87,7 +154,9 @@ pub(super) fn forward(tiles: Tiles, op: Conv2d, epilogue: Epilogue, shapes: &[&S
         }
     }
     let pass = Pass {
-        starts,
+        starts: Starts::new(starts),
+        low: 0,
+        reach,
         first_step: 0,
         size: s.window.output,
         origin: [0, 0],
@@ -101,16 +170,15 @@ pub(super) fn forward(tiles: Tiles, op: Conv2d, epilogue: Epilogue, shapes: &[&S
         across: 1,
         lines: s.outputs,
     };
-    let sweep = Sweep {
-        tiles,
+    let plan = Plan {
         frame,
         image: s.window.image[0] * s.window.image[1],
         weights,
         passes: vec![pass],
         output: s.window.output,
-        epilogue,
     };
-    build(sweep, equal_macs(&s) / s.batch)
+    let speed = (equal_macs(&s) / s.batch, reading(context, &s, false));
+    build(context, tiles, plan, fit, epilogue, speed)
 }
 
 /// The framed image that all windows of a convolution lie in.
@@ -157,13 +225,14 @@ fn way(s: &Conv2dSizes, axis: usize, phase: usize) -> Way {
 
 /// The way back on tiles, if it is worth it.
 pub(super) fn transposed(
+    context: &BuildContext,
     tiles: Tiles,
     op: Conv2dTransposed,
     epilogue: Epilogue,
     shapes: &[&Shape],
 ) -> Option<Built> {
     let s = op.sizes(shapes).ok()?;
-    if s.groups != 1 || s.batch == 0 || epilogue != Epilogue::default() {
+    if s.groups != 1 || s.batch == 0 || s.batch != context.batch || epilogue != Epilogue::default() {
         return None;
     }
     let w = &s.window;
@@ -174,16 +243,22 @@ pub(super) fn transposed(
         before(axis) + end.max(w.output[axis])
     };
     let origin = [before(0), before(1)];
-    let frame = Frame::new(w.output, s.outputs, [1, 1], origin, [size(0), size(1)]);
+    let whole = Frame::new(w.output, s.outputs, [1, 1], origin, [size(0), size(1)]);
+    // Phases may begin a row apart, in the frame and in the result.
+    let reach = before(0) + 2;
+    let fit = fit(context, tiles.parts, &whole, [w.image[0], w.stride[0], reach]);
+    let frame = whole.with_room(fit.room);
     let (mut passes, mut steps) = (Vec::new(), Vec::new());
     for (i, j) in (0..w.stride[0]).flat_map(|i| (0..w.stride[1]).map(move |j| (i, j))) {
         let (down, right) = (way(&s, 0, i), way(&s, 1, j));
         let first_step = steps.len();
+        let rows = || down.taps.iter().map(|&(_, up)| origin[0] + down.first - up);
+        let (low, high) = (rows().min().unwrap_or(0), rows().max().unwrap_or(0));
         let mut starts = Vec::new();
         for block in 0..frame.channel_blocks() {
             for &(u, up) in &down.taps {
                 for &(v, left) in &right.taps {
-                    let at = [origin[0] + down.first - up, origin[1] + right.first - left];
+                    let at = [origin[0] + down.first - up - low, origin[1] + right.first - left];
                     starts.push((block * frame.pixels() + frame.pixel(at)) * SIDE);
                     let start = (u * w.kernel[1] + v) * s.channels * s.outputs + block * SIDE;
                     steps.push((start, SIDE.min(s.outputs - block * SIDE)));
@@ -191,7 +266,9 @@ pub(super) fn transposed(
             }
         }
         passes.push(Pass {
-            starts,
+            starts: Starts::new(starts),
+            low,
+            reach: high - low,
             first_step,
             size: [down.count, right.count],
             origin: [down.origin, right.origin],
@@ -206,129 +283,13 @@ pub(super) fn transposed(
         across: s.outputs,
         lines: s.channels,
     };
-    let sweep = Sweep {
-        tiles,
+    let plan = Plan {
         frame,
         image: w.output[0] * w.output[1],
         weights,
         passes,
         output: w.image,
-        epilogue,
     };
-    build(sweep, equal_macs(&s) / s.batch)
-}
-
-impl Kernel for Sweep {
-    fn work(&self) -> Work {
-        Work::Samples
-    }
-
-    fn scratch(&self) -> usize {
-        self.tiles.words(self.frame.elements()).div_ceil(2)
-    }
-
-    fn run(&self, task: Task<'_>) {
-        let (x, weights) = (task.input(0), task.input(1));
-        let [bias, residual] = self.epilogue.operands(2);
-        let bias = bias.map(|k| task.input(k));
-        let residual = residual.map(|k| task.input(k));
-        let result = self.output[0] * self.output[1] * self.weights.lines;
-        let scratch = words_mut(&mut task.scratch[..self.scratch()]);
-        let weights_split = self.weights.is_split(weights);
-        let session = Session::open(self.tiles);
-        let samples = x.chunks_exact(self.image * self.frame.channels);
-        let outputs = task.output.chunks_exact_mut(result);
-        for (index, (sample, output)) in samples.zip(outputs).enumerate() {
-            let added = Added {
-                bias,
-                residual: residual.map(|r| &r[index * result..]),
-            };
-            // Infinite weights must not meet the frame's zeros, so the frame then is marked.
-            let parts = match weights_split && in_range(self.tiles.isa, sample) {
-                true => self.tiles.parts,
-                false => PLAIN,
-            };
-            lay_rows(self.tiles.isa, &self.frame, sample, parts, scratch);
-            let left = Left {
-                words: scratch,
-                plain: parts == PLAIN,
-                plane: self.frame.elements(),
-                row: SIDE,
-                at: 0,
-            };
-            // Output channels outside: a panel of weights stays in the caches for all pixels.
-            for panel in 0..self.weights.panels() {
-                for pass in &self.passes {
-                    self.pass(&session, pass, left, (weights, panel), added, output);
-                }
-            }
-        }
-    }
-}
-
-impl Sweep {
-    /// All pixels of one pass and one panel of output channels.
-    fn pass(
-        &self,
-        session: &Session,
-        pass: &Pass,
-        left: Left,
-        (weights, panel): (&[f32], usize),
-        added: Added,
-        output: &mut [f32],
-    ) {
-        let [rows, columns] = pass.size;
-        if rows == 0 || columns == 0 {
-            return;
-        }
-        let right = self.weights.right(weights, panel, pass.first_step);
-        let flat = (rows - 1) * self.frame.size[1] + columns;
-        let mut block = Block::ZERO;
-        for first in (0..flat).step_by(SIDE) {
-            let at = first * SIDE;
-            session.product(&Left { at, ..left }, &pass.starts, &right, &mut block);
-            self.scatter(pass, first, panel, added, &block, output);
-        }
-    }
-
-    /// The pixels of a block that belong to the result, to their places.
-    fn scatter(
-        &self,
-        pass: &Pass,
-        first: usize,
-        panel: usize,
-        added: Added,
-        block: &Block,
-        output: &mut [f32],
-    ) {
-        let outputs = self.weights.lines;
-        let mut how = Store {
-            skip: 0,
-            rows: 0,
-            columns: self.weights.lines_of(panel),
-            stride: outputs * pass.spread[1],
-            accumulate: false,
-            bias: added.bias.map(|b| &b[panel * SIDE..]),
-            residual: None,
-            relu: self.epilogue.relu,
-        };
-        let mut pixel = first;
-        while pixel < first + SIDE {
-            // A run of pixels of one row, then the frame between it and the next row.
-            let (row, column) = (pixel / self.frame.size[1], pixel % self.frame.size[1]);
-            how.skip = pixel - first;
-            how.rows = pass.size[1].saturating_sub(column).min(SIDE - how.skip);
-            if row >= pass.size[0] {
-                return;
-            }
-            if how.rows > 0 {
-                let to_row = pass.origin[0] + row * pass.spread[0];
-                let to_column = pass.origin[1] + column * pass.spread[1];
-                let at = (to_row * self.output[1] + to_column) * outputs + panel * SIDE;
-                how.residual = added.residual.map(|r| &r[at..]);
-                store(self.tiles.isa, block, &mut output[at..], &how);
-            }
-            pixel += self.frame.size[1] - column;
-        }
-    }
+    let speed = (equal_macs(&s) / s.batch, reading(context, &s, true));
+    build(context, tiles, plan, fit, epilogue, speed)
 }

@@ -11,7 +11,7 @@ use super::super::{BuildContext, Kernel, Task, Work};
 use super::planes::{Planes, Side};
 use super::rule;
 use super::store::{Store, store};
-use super::tile::{BLOCK, Block, SIDE, Session, Tiles};
+use super::tile::{BLOCK, Block, SIDE, Session, Starts, Tiles};
 use crate::plan::Epilogue;
 
 /// Steps whose operands are used for all of C before the next ones: they stay in a core's cache.
@@ -21,7 +21,8 @@ struct Product {
     tiles: Tiles,
     left: Planes,
     right: Planes,
-    starts: Vec<usize>,
+    /// Of the steps that are used together.
+    bands: Vec<Starts>,
     epilogue: Epilogue,
 }
 
@@ -51,7 +52,7 @@ pub(super) fn build(
     let right = Planes::matrix(tiles, Side::Right, n, k, !op.transpose_b);
     let kernel = Product {
         tiles,
-        starts: (0..left.steps.len()).map(|s| s * BLOCK).collect(),
+        bands: bands(left.steps.len()),
         left: left.clone(),
         right: right.clone(),
         epilogue,
@@ -73,22 +74,20 @@ impl Kernel for Product {
         let columns = self.right.lines;
         let session = Session::open(self.tiles);
         let mut block = Block::ZERO;
-        let mut first = 0;
-        while first < self.starts.len() {
-            let last = (first + STEPS).min(self.starts.len());
+        for (band, starts) in self.bands.iter().enumerate() {
+            let (begin, end) = (band == 0, band + 1 == self.bands.len());
             for panel in 0..self.right.panels() {
-                let right = self.right.right(b, panel, first);
+                let right = self.right.right(b, panel, band * STEPS);
                 for (piece, at) in task.range.clone().zip((0..).step_by(SIDE * columns)) {
                     let left = self.left.left(a, piece);
-                    session.product(&left, &self.starts[first..last], &right, &mut block);
-                    let end = last == self.starts.len();
+                    session.product(&left, starts, &right, &mut block);
                     let how = Store {
                         skip: 0,
                         rows: self.left.lines_of(piece),
                         columns: self.right.lines_of(panel),
                         stride: columns,
-                        accumulate: first > 0,
-                        bias: bias.filter(|_| first == 0).map(|b| &b[panel * SIDE..]),
+                        accumulate: !begin,
+                        bias: bias.filter(|_| begin).map(|b| &b[panel * SIDE..]),
                         residual: None,
                         relu: self.epilogue.relu && end,
                     };
@@ -100,7 +99,15 @@ impl Kernel for Product {
                     );
                 }
             }
-            first = last;
         }
     }
+}
+
+/// Steps in runs that are used together.
+fn bands(steps: usize) -> Vec<Starts> {
+    let band = |first: usize| (first..steps.min(first + STEPS)).map(|s| s * BLOCK).collect();
+    (0..steps)
+        .step_by(STEPS)
+        .map(|first| Starts::new(band(first)))
+        .collect()
 }

@@ -3,8 +3,8 @@
 use std::sync::OnceLock;
 
 use super::super::Isa;
-use super::split::{write_left, write_right};
-use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Tiles, Unit};
+use super::split::{Rows, Run, lay, pair};
+use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Tiles, Unit};
 
 /// The unit of this processor, asked for once; or why there is none, in a person's words.
 pub fn detect() -> Result<Unit, &'static str> {
@@ -53,8 +53,29 @@ fn small_product(tiles: Tiles) -> Block {
     let mut b = vec![0; steps * tiles.parts * BLOCK];
     for step in 0..steps {
         let (from, to) = (numbers(step as u32), numbers(step as u32 + 7));
-        write_left(isa, tiles.parts, &from, &mut a, (step * each, row), plane);
-        write_right(isa, tiles.parts, &to, &mut b[step * tiles.parts * BLOCK..]);
+        for (line, from) in from.0.chunks_exact(SIDE).enumerate() {
+            let run = Run {
+                count: 1,
+                stride: SIDE,
+                channels: SIDE,
+            };
+            lay(
+                isa,
+                tiles.parts,
+                from,
+                run,
+                &mut a,
+                (step * each + line * row, plane),
+            );
+        }
+        pair(
+            isa,
+            tiles.parts,
+            &to.0,
+            Rows::BLOCK,
+            &mut b,
+            (step * tiles.parts * BLOCK, BLOCK),
+        );
     }
     let left = Left {
         words: &a,
@@ -66,9 +87,12 @@ fn small_product(tiles: Tiles) -> Block {
     let right = Right {
         words: &b,
         plain: false,
+        plane: BLOCK,
+        step: tiles.parts * BLOCK,
+        at: 0,
     };
     let mut block = Block::ZERO;
-    Session::open(tiles).product(&left, &[2 * each, 0, each], &right, &mut block);
+    Session::open(tiles).product(&left, &Starts::new(vec![2 * each, 0, each]), &right, &mut block);
     block
 }
 

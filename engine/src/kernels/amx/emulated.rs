@@ -2,7 +2,7 @@
 //! bf16 numbers, products of even and of odd k summed apart by f32 multiply-adds that round to nearest
 //! even, both added, and the sum added to C. Denormal operands count as 0, and so does a denormal result.
 
-use super::tile::{BLOCK, Block, Left, Right, SIDE, products};
+use super::tile::{BLOCK, Block, Left, Right, SIDE, Starts, products};
 use crate::per_isa;
 
 /// The value of a bf16 number, 0 for a denormal one.
@@ -24,13 +24,13 @@ fn flush(x: f32) -> f32 {
 
 per_isa!(
     /// C += A·B for one step and one pair of parts: four tile products. `a` begins at element (0, 0) of
-    /// its part, `b` holds the two tiles of its part.
+    /// its part, `b` is a step of its part.
     fn step(a: &[u16], row: usize, b: &[u16], c: &mut [f32]) {
         // [even or odd k][pair][column]
         let mut decoded = [[[0.0f32; SIDE]; SIDE / 2]; 2];
         for (index, &word) in b.iter().enumerate() {
-            let (tile, pair, column, odd) = (index / 512, index / 32 % 16, index / 2 % 16, index % 2);
-            decoded[odd][pair][tile * 16 + column] = operand(word);
+            let (pair, column, odd) = (index / 64, index / 2 % SIDE, index % 2);
+            decoded[odd][pair][column] = operand(word);
         }
         for (r, sums) in c.chunks_exact_mut(SIDE).enumerate() {
             let a = &a[r * row..][..SIDE];
@@ -54,15 +54,16 @@ pub(super) fn product(
     isa: super::super::Isa,
     parts: usize,
     left: &Left,
-    starts: &[usize],
+    starts: &Starts,
     right: &Right,
     block: &mut Block,
 ) {
     *block = Block::ZERO;
-    for (start, b) in starts.iter().zip(right.words.chunks_exact(parts * BLOCK)) {
+    for (s, start) in starts.list().iter().enumerate() {
         for &(p, q) in products(parts) {
             let a = &left.words[left.at + start + p * left.plane..];
-            step(isa, a, left.row, &b[q * BLOCK..][..BLOCK], &mut block.0);
+            let b = &right.words[right.at + s * right.step + q * right.plane..][..BLOCK];
+            step(isa, a, left.row, b, &mut block.0);
         }
     }
 }

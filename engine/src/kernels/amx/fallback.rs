@@ -3,7 +3,8 @@
 //! what they do everywhere else.
 
 use super::super::Isa;
-use super::tile::{BLOCK, Block, Left, Right, SIDE};
+use super::split::pair_element;
+use super::tile::{Block, Left, Right, SIDE, Starts};
 use crate::per_isa;
 
 /// Bits of a NaN that no arithmetic makes. It stands where a frame has no pixel: 0 would do among
@@ -37,12 +38,8 @@ fn right_block(parts: usize, right: &Right, step: usize) -> Block {
     let mut block = Block::ZERO;
     for (index, x) in block.0.iter_mut().enumerate() {
         let (k, n) = (index / SIDE, index % SIDE);
-        *x = if right.plain {
-            number(right.words, true, parts, 0, step * BLOCK + index)
-        } else {
-            let element = n / 16 * 512 + k / 2 * 32 + n % 16 * 2 + k % 2;
-            number(&right.words[step * parts * BLOCK..], false, parts, BLOCK, element)
-        };
+        let element = right.at + step * right.step + pair_element(k, n);
+        *x = number(right.words, right.plain, parts, right.plane, element);
     }
     block
 }
@@ -67,12 +64,12 @@ pub(super) fn product(
     isa: Isa,
     parts: usize,
     left: &Left,
-    starts: &[usize],
+    starts: &Starts,
     right: &Right,
     block: &mut Block,
 ) {
     *block = Block::ZERO;
-    for (step, &start) in starts.iter().enumerate() {
+    for (step, &start) in starts.list().iter().enumerate() {
         let (a, b) = (left_block(parts, left, start), right_block(parts, right, step));
         multiply(isa, &a, &b, block);
     }

@@ -1,28 +1,36 @@
-//! One sample of an image, laid as parts so that each tap of a convolution is a constant shift.
+//! A strip of an image, laid as parts so that each tap of a convolution is a constant shift.
 //!
-//! Pixels have one flat index that runs over a zero-framed image, row after row, and tiles run across
+//! Pixels have one flat index that runs over rows of a zero-framed image, row after row, and tiles run across
 //! row ends: the outputs that fall on the frame are computed and dropped. A stride parts the framed image into
 //! phases, each of which is an image of its own: rows (and columns) that are a stride apart become
-//! neighbours.
+//! neighbours. A strip is some rows of each phase of one sample, or several whole samples one below the other.
 
-use super::fallback::ABSENT;
-use super::split::{PLAIN, transpose, write_left, write_right};
-use super::tile::{BLOCK, Block, SIDE};
+use std::ops::Range;
+
+use super::split::{Run, clear, lay};
+use super::tile::SIDE;
 use crate::Isa;
 
-/// A pixel of the frame that the sample does not have.
-const NONE: u32 = u32::MAX;
+/// Pixels behind the rows of a phase that a last, partly filled tile reads too; one more for pairs of pixels.
+const BEHIND: usize = SIDE + 2;
 
-/// Where each pixel of the framed image comes from.
+/// How strips of an image `[rows, columns, channels]` are laid.
 #[derive(Debug, Clone)]
 pub(super) struct Frame {
-    /// Pixel of the sample for each pixel of the frame, a multiple of 32.
-    map: Vec<u32>,
+    image: [usize; 2],
     pub channels: usize,
-    /// Rows and columns of each phase.
+    /// Rows and columns of each phase of a whole sample.
     pub size: [usize; 2],
     phases: [usize; 2],
+    origin: [usize; 2],
+    /// Rows of a phase that a strip has room for.
+    pub room: usize,
+    /// Blocks of 32 channels that are laid.
+    pub blocks: Range<usize>,
 }
+
+/// Some rows of each phase, and the first row of the strip that they go to.
+pub(super) type Rows = (Range<usize>, usize);
 
 impl Frame {
     /// A frame for images `[rows, columns]`, whose pixel (0, 0) goes to `origin`. Pixels beyond the
@@ -34,116 +42,136 @@ impl Frame {
         origin: [usize; 2],
         size: [usize; 2],
     ) -> Self {
-        // The last tile reads up to 31 pixels on. An odd number of blocks keeps channels, which lie one
-        // frame apart in the transposed form, out of each other's cache sets.
-        let pixels = (phases[0] * phases[1] * size[0] * size[1] + SIDE).div_ceil(SIDE) | 1;
-        let mut frame = Self {
-            map: vec![NONE; pixels * SIDE],
+        Self {
+            image,
             channels,
             size,
             phases,
-        };
-        for row in 0..image[0] {
-            for column in 0..image[1] {
-                let at = [row + origin[0], column + origin[1]];
-                if (0..2).all(|axis| at[axis] / phases[axis] < size[axis]) {
-                    let to = frame.pixel(at);
-                    frame.map[to] = (row * image[1] + column) as u32;
-                }
-            }
+            origin,
+            room: size[0],
+            blocks: 0..channels.div_ceil(SIDE),
         }
-        frame
     }
 
-    /// The flat index of a place in the framed image.
+    /// The same for some blocks of 32 channels.
+    pub(super) fn with_blocks(&self, blocks: Range<usize>) -> Self {
+        Self {
+            blocks,
+            ..self.clone()
+        }
+    }
+
+    /// The same with room for so many rows.
+    pub(super) fn with_room(self, room: usize) -> Self {
+        Self { room, ..self }
+    }
+
+    /// The flat index of a place in the framed image, of which the strip holds the first rows.
     pub(super) fn pixel(&self, at: [usize; 2]) -> usize {
         let phase = at[0] % self.phases[0] * self.phases[1] + at[1] % self.phases[1];
-        (phase * self.size[0] + at[0] / self.phases[0]) * self.size[1] + at[1] / self.phases[1]
+        phase * self.each() + at[0] / self.phases[0] * self.size[1] + at[1] / self.phases[1]
     }
 
+    /// Phases in all.
+    pub(super) fn phases(&self) -> usize {
+        self.phases[0] * self.phases[1]
+    }
+
+    /// Pixels of one phase.
+    fn each(&self) -> usize {
+        self.room * self.size[1] + BEHIND
+    }
+
+    /// Pixels of the strip. An odd number of blocks of 32 keeps channels, which lie so many pixels apart in the
+    /// transposed form, out of each other's cache sets.
     pub(super) fn pixels(&self) -> usize {
-        self.map.len()
+        let pixels = self.phases() * self.each();
+        (pixels.div_ceil(SIDE) | 1) * SIDE
     }
 
     pub(super) fn channel_blocks(&self) -> usize {
-        self.channels.div_ceil(SIDE)
+        self.blocks.len()
     }
 
-    /// Numbers of the laid sample, which is also the distance of its parts in words.
+    /// Numbers of the laid strip, which is also the distance of its parts in words.
     pub(super) fn elements(&self) -> usize {
         self.channel_blocks() * SIDE * self.pixels()
     }
 
-    /// 32 pixels of 32 channels, `[pixel][channel]`, zeros where there are none; but in numbers that
-    /// stay as they are, absent pixels are marked.
-    #[inline(always)]
-    fn gather(
-        &self,
-        sample: &[f32],
-        (first, channel_block): (usize, usize),
-        parts: usize,
-        block: &mut Block,
-    ) {
-        let missing = if parts == PLAIN {
-            f32::from_bits(ABSENT)
-        } else {
-            0.0
-        };
-        let channel = channel_block * SIDE;
-        let count = SIDE.min(self.channels - channel);
-        let rows = block.0.as_chunks_mut::<SIDE>().0;
-        for (row, &pixel) in rows.iter_mut().zip(&self.map[first..]) {
-            if pixel == NONE {
-                *row = [missing; SIDE];
-            } else {
-                let from = &sample[pixel as usize * self.channels + channel..];
-                match from.first_chunk::<SIDE>() {
-                    Some(whole) if count == SIDE => *row = *whole,
-                    _ => {
-                        row[..count].copy_from_slice(&from[..count]);
-                        row[count..].fill(0.0);
-                    }
+    /// Lays rows of a sample, `[channel block][pixel][32]` for each part. The bits of the largest absolute value.
+    pub(super) fn lay(&self, isa: Isa, parts: usize, sample: &[f32], rows: &Rows, to: &mut [u16]) -> u32 {
+        let (rows, first) = rows;
+        let mut largest = 0;
+        for phase in 0..self.phases() {
+            let (down, along) = (phase / self.phases[1], phase % self.phases[1]);
+            let columns = self.columns(along);
+            for row in rows.clone() {
+                let pixel = phase * self.each() + (first + row - rows.start) * self.size[1];
+                let from = (row * self.phases[0] + down).wrapping_sub(self.origin[0]);
+                let live = if from < self.image[0] {
+                    columns.clone()
+                } else {
+                    0..0
+                };
+                self.clear(parts, pixel..pixel + live.start, to);
+                self.clear(parts, pixel + live.end..pixel + self.size[1], to);
+                if !live.is_empty() {
+                    let column = live.start * self.phases[1] + along - self.origin[1];
+                    let at = (from * self.image[1] + column) * self.channels;
+                    let place = (pixel + live.start, live.len());
+                    largest = largest.max(self.lay_run(isa, parts, &sample[at..], place, to));
                 }
             }
         }
+        largest
     }
-}
 
-/// `[channel block][pixel][32]`: pixels are rows of A.
-pub(super) fn lay_rows(isa: Isa, frame: &Frame, sample: &[f32], parts: usize, to: &mut [u16]) {
-    let mut block = Block::ZERO;
-    for channels in 0..frame.channel_blocks() {
-        for first in (0..frame.pixels()).step_by(SIDE) {
-            frame.gather(sample, (first, channels), parts, &mut block);
-            let at = (channels * frame.pixels() + first) * SIDE;
-            write_left(isa, parts, &block, to, (at, SIDE), frame.elements());
+    /// Zeros behind `rows` rows of each phase, as many as a last step and a pair of pixels read.
+    pub(super) fn clear_behind(&self, parts: usize, rows: usize, to: &mut [u16]) {
+        for phase in 0..self.phases() {
+            let pixel = phase * self.each() + rows * self.size[1];
+            self.clear(parts, pixel..(pixel + BEHIND).min(self.pixels()), to);
         }
     }
-}
 
-/// `[channel][pixel]`: channels are rows of A, pixels run along the sum.
-pub(super) fn lay_columns(isa: Isa, frame: &Frame, sample: &[f32], parts: usize, to: &mut [u16]) {
-    let (mut block, mut turned) = (Block::ZERO, Block::ZERO);
-    for channels in 0..frame.channel_blocks() {
-        for first in (0..frame.pixels()).step_by(SIDE) {
-            frame.gather(sample, (first, channels), parts, &mut block);
-            transpose(isa, &block, &mut turned);
-            let at = channels * SIDE * frame.pixels() + first;
-            write_left(isa, parts, &turned, to, (at, frame.pixels()), frame.elements());
+    /// Columns of a phase that the image has.
+    fn columns(&self, along: usize) -> Range<usize> {
+        let [_, step] = self.phases;
+        let first = self.origin[1].saturating_sub(along).div_ceil(step);
+        let end = (self.image[1] + self.origin[1])
+            .saturating_sub(along)
+            .div_ceil(step);
+        first.min(self.size[1])..end.clamp(first.min(self.size[1]), self.size[1])
+    }
+
+    fn clear(&self, parts: usize, pixels: Range<usize>, to: &mut [u16]) {
+        for block in 0..self.channel_blocks() {
+            let at = (block * self.pixels() + pixels.start) * SIDE;
+            clear(parts, to, (at, pixels.len() * SIDE), self.elements());
         }
     }
-}
 
-/// `[channel block][step of 32 pixels]`, each a step of B: pixels run along the sum.
-pub(super) fn lay_pairs(isa: Isa, frame: &Frame, sample: &[f32], steps: usize, parts: usize, to: &mut [u16]) {
-    let mut block = Block::ZERO;
-    let each = if parts == PLAIN { 2 } else { parts } * BLOCK;
-    for channels in 0..frame.channel_blocks() {
-        for step in 0..steps {
-            frame.gather(sample, (step * SIDE, channels), parts, &mut block);
-            let to = &mut to[(channels * steps + step) * each..];
-            write_right(isa, parts, &block, to);
+    /// `count` pixels, a phase's step apart in the image, `from` the first on.
+    fn lay_run(
+        &self,
+        isa: Isa,
+        parts: usize,
+        from: &[f32],
+        (pixel, count): (usize, usize),
+        to: &mut [u16],
+    ) -> u32 {
+        let mut largest = 0;
+        for (number, block) in self.blocks.clone().enumerate() {
+            let run = Run {
+                count,
+                stride: self.phases[1] * self.channels,
+                channels: SIDE.min(self.channels - block * SIDE),
+            };
+            let at = (number * self.pixels() + pixel) * SIDE;
+            let from = &from[block * SIDE..];
+            largest = largest.max(lay(isa, parts, from, run, to, (at, self.elements())));
         }
+        largest
     }
 }
 
@@ -155,12 +183,18 @@ mod tests {
     fn a_stride_parts_the_image_into_phases() {
         // 4 × 4 pixels, one row and column of zeros before them, stride 2.
         let frame = Frame::new([4, 4], 1, [2, 2], [1, 1], [3, 3]);
-        assert_eq!(frame.map[frame.pixel([0, 0])], NONE);
-        assert_eq!(frame.map[frame.pixel([1, 1])], 0);
-        assert_eq!(frame.map[frame.pixel([4, 3])], 14);
+        let image: Vec<f32> = (1..17).map(|x| x as f32).collect();
+        let mut words = vec![7; frame.elements()];
+        let largest = frame.lay(Isa::detect(), 1, &image, &(0..3, 0), &mut words);
+        assert_eq!(f32::from_bits(largest), 16.0);
+        let at = |place| f32::from_bits(u32::from(words[frame.pixel(place) * SIDE]) << 16);
+        assert_eq!(at([0, 0]), 0.0);
+        assert_eq!(at([1, 1]), 1.0);
+        assert_eq!(at([4, 3]), 15.0);
         // A stride down is one row of the phase down.
         assert_eq!(frame.pixel([3, 1]), frame.pixel([1, 1]) + 3);
         assert_eq!(frame.pixels() % 64, 32);
-        assert_eq!(frame.map.iter().filter(|p| **p != NONE).count(), 16);
+        let places = (0..6).flat_map(|i| (0..6).map(move |j| [i, j]));
+        assert_eq!(places.filter(|&place| at(place) != 0.0).count(), 16);
     }
 }

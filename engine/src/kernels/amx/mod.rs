@@ -12,12 +12,15 @@ pub(crate) mod detect;
 mod emulated;
 mod fallback;
 mod frame;
+mod pairs;
 mod planes;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod real;
 mod rule;
 mod split;
 mod store;
+mod sums;
+mod sweep;
 mod tile;
 #[cfg(all(test, target_arch = "x86_64", target_os = "linux", target_env = "gnu"))]
 mod trap;
@@ -45,9 +48,9 @@ pub(super) fn choose(
     let tiles = context.tiles?;
     match op {
         Op::MatMul(op) => dense::build(context, tiles, *op, epilogue, shapes),
-        Op::Conv2d(op) => conv::forward(tiles, *op, epilogue, shapes),
-        Op::Conv2dTransposed(op) => conv::transposed(tiles, *op, epilogue, shapes),
-        Op::Conv2dWeightGradient(op) => weights::build(tiles, *op, shapes),
+        Op::Conv2d(op) => conv::forward(context, tiles, *op, epilogue, shapes),
+        Op::Conv2dTransposed(op) => conv::transposed(context, tiles, *op, epilogue, shapes),
+        Op::Conv2dWeightGradient(op) => weights::build(context, tiles, *op, shapes),
         _ => None,
     }
 }

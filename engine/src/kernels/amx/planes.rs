@@ -4,8 +4,8 @@
 //! whether its numbers could be split.
 
 use super::super::{Kernel, Task, Work};
-use super::split::{PLAIN, largest_of, splits, transpose, write_left, write_right};
-use super::tile::{BLOCK, Block, Left, Right, SIDE, Tiles, words, words_mut};
+use super::split::{PLAIN, Rows, Run, lay, narrow, pair, splits, widen};
+use super::tile::{BLOCK, Left, Right, SIDE, Tiles, words, words_mut};
 
 /// f32 elements in front of a panel.
 const HEAD: usize = 16;
@@ -96,55 +96,131 @@ impl Planes {
     /// Panel of B from step `first` on.
     pub(crate) fn right<'a>(&self, packed: &'a [f32], panel: usize, first: usize) -> Right<'a> {
         let (words, plain) = self.panel(packed, panel);
-        let each = if plain { 2 } else { self.tiles.parts };
+        let step = if plain { BLOCK } else { self.tiles.parts * BLOCK };
         Right {
-            words: &words[first * each * BLOCK..],
+            words,
             plain,
+            plane: BLOCK,
+            step,
+            at: first * step,
         }
-    }
-}
-
-/// 32 × 32 numbers of the source, zeros where it has none: `[k][line]` for B, `[line][k]` for A.
-#[inline(always)]
-fn gather(from: &Planes, source: &[f32], step: (usize, usize), panel: usize, block: &mut Block) {
-    let (depth, lines) = (step.1, from.lines_of(panel));
-    let first = step.0 + panel * SIDE * from.across;
-    let by_line = from.along == 1;
-    let (outer, inner, stride) = match by_line {
-        true => (lines, depth, from.across),
-        false => (depth, lines, from.along),
-    };
-    let mut rows = Block::ZERO;
-    for i in 0..outer {
-        rows.row_mut(i)[..inner].copy_from_slice(&source[first + i * stride..][..inner]);
-    }
-    if by_line == (from.side == Side::Left) {
-        *block = rows;
-    } else {
-        transpose(from.tiles.isa, &rows, block);
     }
 }
 
 /// Writes a panel in `parts`, or as it is; says whether its numbers can be split.
 fn write_panel(from: &Planes, source: &[f32], panel: usize, parts: usize, to: &mut [u16]) -> bool {
-    let isa = from.tiles.isa;
-    let mut block = Block::ZERO;
+    let lines = from.lines_of(panel);
+    // Elements from step to step, and words from part to part.
+    let (step, plane) = match (from.side, parts) {
+        (Side::Left, _) => (BLOCK, from.steps.len() * BLOCK),
+        (Side::Right, PLAIN) => (BLOCK, 0),
+        (Side::Right, _) => (parts * BLOCK, BLOCK),
+    };
     let mut largest = 0;
-    for (s, &step) in from.steps.iter().enumerate() {
-        gather(from, source, step, panel, &mut block);
-        largest = largest.max(largest_of(isa, &block.0));
-        match from.side {
-            Side::Left => {
-                let plane = from.steps.len() * BLOCK;
-                write_left(isa, parts, &block, to, (s * BLOCK, SIDE), plane);
-            }
-            Side::Right => {
-                let each = if parts == PLAIN { 2 } else { parts };
-                write_right(isa, parts, &block, &mut to[s * each * BLOCK..]);
-            }
-        }
+    for (s, &(first, depth)) in from.steps.iter().enumerate() {
+        let source = &source[first + panel * SIDE * from.across..];
+        let place = (s * step, plane);
+        let bits = match from.along {
+            1 => write_lines(from, source, (lines, depth), parts, to, place),
+            _ => write_rows(from, source, (lines, depth), parts, to, place),
+        };
+        largest = largest.max(bits);
     }
     splits(largest)
+}
+
+/// A step whose source is `[line][k]`.
+fn write_lines(
+    from: &Planes,
+    source: &[f32],
+    (lines, depth): (usize, usize),
+    parts: usize,
+    to: &mut [u16],
+    (at, plane): (usize, usize),
+) -> u32 {
+    let isa = from.tiles.isa;
+    let run = Run {
+        count: lines,
+        stride: from.across,
+        channels: depth,
+    };
+    let missing = (lines * SIDE, (SIDE - lines) * SIDE);
+    match (from.side, parts) {
+        (Side::Left, _) => {
+            zero(parts, to, (at + missing.0, missing.1), plane);
+            lay(isa, parts, source, run, to, (at, plane))
+        }
+        (Side::Right, PLAIN) => {
+            let turned = |k: usize, line: usize| match line < lines && k < depth {
+                true => source[line * from.across + k],
+                false => 0.0,
+            };
+            let block: [f32; BLOCK] = std::array::from_fn(|i| turned(i / SIDE, i % SIDE));
+            pair(isa, PLAIN, &block, Rows::BLOCK, to, (at, plane))
+        }
+        (Side::Right, _) => {
+            let mut laid = [[0; BLOCK]; 3];
+            let largest = lay(isa, parts, source, run, laid.as_flattened_mut(), (0, BLOCK));
+            for (p, laid) in laid[..parts].iter().enumerate() {
+                widen(isa, laid, part_of(to, at + p * plane));
+            }
+            largest
+        }
+    }
+}
+
+/// A step whose source is `[k][line]`.
+fn write_rows(
+    from: &Planes,
+    source: &[f32],
+    (lines, depth): (usize, usize),
+    parts: usize,
+    to: &mut [u16],
+    (at, plane): (usize, usize),
+) -> u32 {
+    let isa = from.tiles.isa;
+    let rows = Rows {
+        count: depth,
+        columns: lines,
+        stride: from.along,
+    };
+    match (from.side, parts) {
+        (Side::Right, _) => pair(isa, parts, source, rows, to, (at, plane)),
+        (Side::Left, PLAIN) => {
+            let turned = |line: usize, k: usize| match line < lines && k < depth {
+                true => source[k * from.along + line],
+                false => 0.0,
+            };
+            let block: [f32; BLOCK] = std::array::from_fn(|i| turned(i / SIDE, i % SIDE));
+            let run = Run {
+                count: SIDE,
+                stride: SIDE,
+                channels: SIDE,
+            };
+            lay(isa, PLAIN, &block, run, to, (at, plane))
+        }
+        (Side::Left, _) => {
+            let mut paired = [[0; BLOCK]; 3];
+            let largest = pair(isa, parts, source, rows, paired.as_flattened_mut(), (0, BLOCK));
+            for (p, paired) in paired[..parts].iter().enumerate() {
+                narrow(isa, paired, part_of(to, at + p * plane));
+            }
+            largest
+        }
+    }
+}
+
+/// One part of a step's block.
+fn part_of(to: &mut [u16], at: usize) -> &mut [u16; BLOCK] {
+    &mut to[at..].as_chunks_mut::<BLOCK>().0[0]
+}
+
+/// Zeros in place of `count` elements from element `at` on.
+fn zero(parts: usize, to: &mut [u16], (at, count): (usize, usize), plane: usize) {
+    if parts == PLAIN {
+        to[2 * at..2 * (at + count)].fill(0);
+    }
+    (0..parts).for_each(|p| to[p * plane + at..][..count].fill(0));
 }
 
 impl Kernel for Planes {

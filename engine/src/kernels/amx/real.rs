@@ -3,7 +3,7 @@
 
 use std::arch::asm;
 
-use super::tile::{Block, Left, Right, SIDE};
+use super::tile::{Block, Left, Right, SIDE, Starts};
 
 /// Palette 1, all eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
@@ -48,15 +48,15 @@ macro_rules! load_left {
     };
 }
 
-/// Loads both tiles of B at these bytes of the step.
+/// Loads both tiles of B that begin at a place.
 macro_rules! load_right {
-    ($first:literal, $second:literal) => {
+    ($at:literal) => {
         concat!(
-            "tileloadd tmm6, [{b} + {line} + ",
-            $first,
-            "]\n tileloadd tmm7, [{b} + {line} + ",
-            $second,
-            "]"
+            "tileloadd tmm6, [",
+            $at,
+            " + {line}]\n tileloadd tmm7, [",
+            $at,
+            " + {line} + 64]"
         )
     };
 }
@@ -79,11 +79,13 @@ struct Loop {
     row: usize,
     plane: usize,
     b: *const u16,
+    b_plane: usize,
+    b_step: usize,
     c: *mut f32,
 }
 
 macro_rules! loops {
-    ($name:ident, $advance:literal, [$($line:expr),*]) => {
+    ($name:ident, [$($line:expr),*]) => {
         #[inline(always)]
         unsafe fn $name(x: &Loop) {
             // SAFETY: by the contract of `product`; all registers and the memory that change are declared.
@@ -94,14 +96,14 @@ macro_rules! loops {
                     "mov {at}, qword ptr [{starts}]",
                     "lea {at}, [{a} + {at}*2]",
                     $($line,)*
-                    concat!("add {b}, ", $advance),
+                    "add {b}, {b_step}",
                     "add {starts}, 8",
                     "dec {steps}",
                     "jnz 2b",
-                    "tilestored [{c} + {line}*2], tmm0",
-                    "tilestored [{c} + {line}*2 + 64], tmm1",
-                    "tilestored [{c} + {line}*2 + 2048], tmm2",
-                    "tilestored [{c} + {line}*2 + 2112], tmm3",
+                    "tilestored [{c} + {line}], tmm0",
+                    "tilestored [{c} + {line} + 64], tmm1",
+                    "tilestored [{c} + {line} + 2048], tmm2",
+                    "tilestored [{c} + {line} + 2112], tmm3",
                     starts = inout(reg) x.starts => _,
                     steps = inout(reg) x.steps => _,
                     b = inout(reg) x.b => _,
@@ -109,7 +111,9 @@ macro_rules! loops {
                     row = in(reg) x.row,
                     half = in(reg) x.row * (SIDE / 2),
                     plane = in(reg) x.plane,
-                    line = in(reg) 64usize,
+                    b_plane = in(reg) x.b_plane,
+                    b_step = in(reg) x.b_step,
+                    line = in(reg) 128usize,
                     c = in(reg) x.c,
                     at = out(reg) _,
                     low = out(reg) _,
@@ -122,26 +126,25 @@ macro_rules! loops {
     };
 }
 
-// The orders of `tile::products`. One part does not need the distance of the parts, but all loops
+// The orders of `tile::products`. One part does not need the distances of the parts, but all loops
 // share their operands.
 loops!(
     one_part,
-    "2048",
     [
         load_left!(),
-        load_right!("0", "1024"),
+        load_right!("{b}"),
         multiply!(),
-        "/* {plane} */"
+        "/* {plane} {b_plane} */"
     ]
 );
 loops!(
     two_parts,
-    "4096",
     [
         load_left!(),
-        load_right!("2048", "3072"),
+        "lea {low}, [{b} + {b_plane}]",
+        load_right!("{low}"),
         multiply!(),
-        load_right!("0", "1024"),
+        load_right!("{b}"),
         multiply!(),
         "add {at}, {plane}",
         load_left!(),
@@ -150,14 +153,15 @@ loops!(
 );
 loops!(
     three_parts,
-    "6144",
     [
         load_left!(),
-        load_right!("4096", "5120"),
+        "lea {low}, [{b} + {b_plane}*2]",
+        load_right!("{low}"),
         multiply!(),
-        load_right!("2048", "3072"),
+        "lea {low}, [{b} + {b_plane}]",
+        load_right!("{low}"),
         multiply!(),
-        load_right!("0", "1024"),
+        load_right!("{b}"),
         multiply!(),
         "lea {at}, [{at} + {plane}*2]",
         load_left!(),
@@ -165,7 +169,8 @@ loops!(
         "sub {at}, {plane}",
         load_left!(),
         multiply!(),
-        load_right!("2048", "3072"),
+        "lea {low}, [{b} + {b_plane}]",
+        load_right!("{low}"),
         multiply!()
     ]
 );
@@ -174,14 +179,16 @@ loops!(
 ///
 /// # Safety
 /// [`configure`] was called on this thread; the operands are as long as the steps reach.
-pub(super) unsafe fn product(parts: usize, left: &Left, starts: &[usize], right: &Right, block: &mut Block) {
+pub(super) unsafe fn product(parts: usize, left: &Left, starts: &Starts, right: &Right, block: &mut Block) {
     let x = Loop {
         a: left.words.as_ptr().wrapping_add(left.at),
-        starts: starts.as_ptr(),
+        starts: starts.list().as_ptr(),
         steps: starts.len(),
         row: left.row * 2,
         plane: left.plane * 2,
-        b: right.words.as_ptr(),
+        b: right.words.as_ptr().wrapping_add(right.at),
+        b_plane: right.plane * 2,
+        b_step: right.step * 2,
         c: block.0.as_mut_ptr(),
     };
     // SAFETY: handed on from the caller.

@@ -1,13 +1,14 @@
 //! f32 numbers as sums of bf16 numbers: x = hi + mid + lo, each part the rest of what came before,
-//! rounded to nearest even. Two parts keep 16 to 17 bits of x, three keep all 24.
+//! rounded to nearest, ties away from zero (one addition on the bits). Two parts keep 16 to 17 bits of x, three
+//! keep all 24.
 //!
 //! Parts of a number below 2⁻¹⁰³ may be denormal, which the tile unit takes for 0, and a number near the
-//! largest rounds to infinity. So the numbers that are split together are looked at first ([`in_range`]).
+//! largest rounds to infinity. So the numbers that are split together are looked at ([`splits`]).
 //! Those out of range are kept as they are, in the same place: `parts` is then [`PLAIN`].
 
 use super::super::Isa;
+use super::fallback::ABSENT;
 use super::tile::{BLOCK, Block, SIDE};
-use crate::per_isa;
 
 /// In place of a number of parts: the numbers are not split, each takes two words.
 pub(crate) const PLAIN: usize = 0;
@@ -19,36 +20,17 @@ const TOO_LARGE: u32 = (127 + 50) << 23;
 /// denormal is less than 2⁻⁴⁶ of the product of the largest numbers.
 const TOO_SMALL: u32 = (127 - 40) << 23;
 
-per_isa!(
-    fn largest(values: &[f32], result: &mut u32) {
-        *result = values.iter().fold(0, |m, x| m.max(x.to_bits() & 0x7fff_ffff));
-    }
-);
-
 /// Whether numbers whose largest absolute value has these bits can be split.
 #[inline(always)]
 pub(crate) fn splits(largest: u32) -> bool {
     largest == 0 || (TOO_SMALL..TOO_LARGE).contains(&largest)
 }
 
-/// The bits of the largest absolute value, where NaN is the largest.
-pub(crate) fn largest_of(isa: Isa, values: &[f32]) -> u32 {
-    let mut bits = 0;
-    largest(isa, values, &mut bits);
-    bits
-}
-
-/// Whether all of these numbers can be split: they are finite, none is huge, and they are not all tiny.
-pub(crate) fn in_range(isa: Isa, values: &[f32]) -> bool {
-    splits(largest_of(isa, values))
-}
-
-/// The bits of the nearest bf16 number as f32, ties to even.
+/// The bits of the nearest bf16 number as f32, ties away from zero.
 #[inline(always)]
 fn nearest(x: f32) -> u32 {
-    let bits = x.to_bits();
     // NaN may run over; it is seen before its parts are used.
-    bits.wrapping_add(0x7fff + (bits >> 16 & 1)) & 0xffff_0000
+    x.to_bits().wrapping_add(0x8000) & 0xffff_0000
 }
 
 /// A line of numbers, of which one part after the other is taken away.
@@ -67,88 +49,202 @@ impl Rest {
     }
 }
 
-/// A line of 32 numbers.
-#[inline(always)]
-fn line(from: &[f32]) -> Rest {
-    let mut rest = [0.0; SIDE];
-    rest.copy_from_slice(&from[..SIDE]);
-    Rest(rest)
+/// Pixels of a row of an image, some channels of each.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Run {
+    /// Pixels.
+    pub count: usize,
+    /// From one to the next.
+    pub stride: usize,
+    /// Channels of each, at most 32; zeros follow them.
+    pub channels: usize,
 }
 
-/// Writes 32 lines of 32 numbers into words, `stride` elements apart from element `at` on: the same
-/// elements of each part.
-pub(crate) fn write_left(
+/// Lays a run as lines of 32 elements from element `at` on, parts `plane` words apart, or as they are. The bits of
+/// the largest absolute value, where NaN is the largest.
+pub(crate) fn lay(
     isa: Isa,
     parts: usize,
-    from: &Block,
+    from: &[f32],
+    run: Run,
     to: &mut [u16],
-    (at, stride): (usize, usize),
-    plane: usize,
-) {
-    let reach = at + (SIDE - 1) * stride + SIDE;
+    (at, plane): (usize, usize),
+) -> u32 {
+    if run.count == 0 {
+        return 0;
+    }
+    let reach = at + run.count * SIDE;
+    let words = if parts == PLAIN {
+        2 * reach
+    } else {
+        reach + (parts - 1) * plane
+    };
+    assert!(
+        run.channels <= SIDE
+            && (run.count - 1) * run.stride + run.channels <= from.len()
+            && words <= to.len(),
+        "split: the numbers or the words end early"
+    );
     match (isa, parts) {
-        (_, PLAIN) => write_plain(from, to, (at, stride)),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, _) => {
-            assert!(
-                reach + (parts - 1) * plane <= to.len(),
-                "split: the words end early"
-            );
-            // SAFETY: the processor has the set; all lines end before the words do.
-            unsafe { super::vectors::write_left(parts, from, &mut to[at..], stride, plane) }
+        (Isa::Avx512, 1..=3) => {
+            // SAFETY: the processor has the set; the reach of numbers and words was checked.
+            unsafe { super::vectors::lay(parts, from.as_ptr(), run, to.as_mut_ptr().add(at), plane) }
         }
         _ => {
-            for (index, from) in from.0.chunks_exact(SIDE).enumerate() {
-                let mut rest = line(from);
-                for p in 0..parts {
-                    let to = &mut to[p * plane + at + index * stride..][..SIDE];
-                    for (to, part) in to.iter_mut().zip(rest.take()) {
-                        *to = (part >> 16) as u16;
-                    }
-                }
+            let mut largest = 0;
+            for pixel in 0..run.count {
+                let mut rest = Rest([0.0; SIDE]);
+                rest.0[..run.channels].copy_from_slice(&from[pixel * run.stride..][..run.channels]);
+                largest = rest
+                    .0
+                    .iter()
+                    .fold(largest, |m, x| m.max(x.to_bits() & 0x7fff_ffff));
+                write_line(rest, parts, to, (at + pixel * SIDE, plane));
+            }
+            largest
+        }
+    }
+}
+
+fn write_line(mut rest: Rest, parts: usize, to: &mut [u16], (at, plane): (usize, usize)) {
+    if parts == PLAIN {
+        return plain_line(&rest.0, &mut to[2 * at..]);
+    }
+    for p in 0..parts {
+        let to = &mut to[p * plane + at..][..SIDE];
+        for (to, part) in to.iter_mut().zip(rest.take()) {
+            *to = (part >> 16) as u16;
+        }
+    }
+}
+
+/// Zeros in place of `count` elements from element `at` on; in numbers that stay as they are, the mark of
+/// what is not there.
+pub(crate) fn clear(parts: usize, to: &mut [u16], (at, count): (usize, usize), plane: usize) {
+    if parts == PLAIN {
+        let absent = [ABSENT as u16, (ABSENT >> 16) as u16];
+        return to[2 * at..2 * (at + count)].as_chunks_mut::<2>().0.fill(absent);
+    }
+    for p in 0..parts {
+        to[p * plane + at..][..count].fill(0);
+    }
+}
+
+fn plain_line(from: &[f32], to: &mut [u16]) {
+    for (x, to) in from.iter().zip(to.as_chunks_mut::<2>().0) {
+        *to = [x.to_bits() as u16, (x.to_bits() >> 16) as u16];
+    }
+}
+
+/// Rows of numbers, at most 32 × 32, as they lie in a matrix; zeros are behind them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows {
+    pub count: usize,
+    pub columns: usize,
+    /// From one row to the next.
+    pub stride: usize,
+}
+
+impl Rows {
+    /// A whole block.
+    pub(crate) const BLOCK: Self = Self {
+        count: SIDE,
+        columns: SIDE,
+        stride: SIDE,
+    };
+}
+
+/// Writes rows `[k][column]` as one step of B, from element `at` on: see [`super::tile::Right`]. Parts lie `plane` words
+/// apart. The bits of the largest absolute value.
+pub(crate) fn pair(
+    isa: Isa,
+    parts: usize,
+    from: &[f32],
+    rows: Rows,
+    to: &mut [u16],
+    (at, plane): (usize, usize),
+) -> u32 {
+    let Rows {
+        count,
+        columns,
+        stride,
+    } = rows;
+    let reach = if count == 0 {
+        0
+    } else {
+        (count - 1) * stride + columns
+    };
+    let end = at + BLOCK;
+    let words = if parts == PLAIN {
+        2 * end
+    } else {
+        end + (parts - 1) * plane
+    };
+    assert!(
+        count <= SIDE && columns <= SIDE && reach <= from.len() && words <= to.len(),
+        "split: the numbers or the words end early"
+    );
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 && parts != PLAIN {
+        // SAFETY: the processor has the set; the reach of numbers and words was checked.
+        return unsafe {
+            let to = to.as_mut_ptr().add(at);
+            super::vectors::pair(parts, from.as_ptr(), (count, columns, stride), to, plane)
+        };
+    }
+    let mut largest = 0;
+    for row in 0..SIDE {
+        let mut rest = Rest([0.0; SIDE]);
+        if row < count {
+            rest.0[..columns].copy_from_slice(&from[row * stride..][..columns]);
+        }
+        largest = rest
+            .0
+            .iter()
+            .fold(largest, |m, x| m.max(x.to_bits() & 0x7fff_ffff));
+        let element = |column: usize| at + pair_element(row, column);
+        if parts == PLAIN {
+            for (column, x) in rest.0.iter().enumerate() {
+                plain_line(&[*x], &mut to[2 * element(column)..]);
             }
         }
-    }
-}
-
-fn write_plain(from: &Block, to: &mut [u16], (at, stride): (usize, usize)) {
-    for (index, from) in from.0.chunks_exact(SIDE).enumerate() {
-        let to = &mut to[2 * (at + index * stride)..];
-        for (x, to) in from.iter().zip(to.as_chunks_mut::<2>().0) {
-            *to = [x.to_bits() as u16, (x.to_bits() >> 16) as u16];
-        }
-    }
-}
-
-/// Writes 32 × 32 numbers `[k][column]` as one step of B: see [`super::tile::Right`].
-pub(crate) fn write_right(isa: Isa, parts: usize, from: &Block, to: &mut [u16]) {
-    match (isa, parts) {
-        (_, PLAIN) => write_plain(from, to, (0, SIDE)),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, _) => {
-            assert!(parts * BLOCK <= to.len(), "split: the words end early");
-            // SAFETY: the processor has the set; the words hold all parts.
-            unsafe { super::vectors::write_right(parts, from, to) }
-        }
-        _ => write_pairs(parts, from, to),
-    }
-}
-
-fn write_pairs(parts: usize, from: &Block, to: &mut [u16]) {
-    for pair in 0..SIDE / 2 {
-        let mut even = line(from.row(2 * pair));
-        let mut odd = line(from.row(2 * pair + 1));
         for p in 0..parts {
-            let (even, odd) = (even.take(), odd.take());
-            for tile in 0..2 {
-                let to = &mut to[p * BLOCK + tile * 512 + pair * 32..][..32];
-                let (even, odd) = (&even[tile * 16..][..16], &odd[tile * 16..][..16]);
-                for ((to, even), odd) in to.as_chunks_mut::<2>().0.iter_mut().zip(even).zip(odd) {
-                    *to = [(even >> 16) as u16, (odd >> 16) as u16];
-                }
+            for (column, part) in rest.take().into_iter().enumerate() {
+                to[p * plane + element(column)] = (part >> 16) as u16;
             }
         }
     }
+    largest
+}
+
+/// One part of 32 lines `[line][32]` as a step of B, whose columns they become.
+pub(crate) fn widen(isa: Isa, from: &[u16; BLOCK], to: &mut [u16; BLOCK]) {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 {
+        // SAFETY: the processor has the set.
+        return unsafe { super::vectors::widen(from, to) };
+    }
+    for (index, word) in from.iter().enumerate() {
+        to[pair_element(index % SIDE, index / SIDE)] = *word;
+    }
+}
+
+/// One part of a step of B as 32 lines, one for each of its columns.
+pub(crate) fn narrow(isa: Isa, from: &[u16; BLOCK], to: &mut [u16; BLOCK]) {
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 {
+        // SAFETY: the processor has the set.
+        return unsafe { super::vectors::narrow(from, to) };
+    }
+    for (index, word) in to.iter_mut().enumerate() {
+        *word = from[pair_element(index % SIDE, index / SIDE)];
+    }
+}
+
+/// Where number (k, column) of a step of B stands among its elements: `[16 pairs of k][32 columns][2]`.
+pub(crate) fn pair_element(k: usize, column: usize) -> usize {
+    k / 2 * 2 * SIDE + column * 2 + k % 2
 }
 
 /// Rows become columns.
@@ -172,7 +268,12 @@ mod tests {
     fn split(x: f32) -> [f32; 3] {
         let of = |isa| {
             let mut words = vec![0; 3 * BLOCK];
-            write_left(isa, 3, &Block([x; BLOCK]), &mut words, (0, SIDE), BLOCK);
+            let run = Run {
+                count: SIDE,
+                stride: SIDE,
+                channels: SIDE,
+            };
+            lay(isa, 3, &[x; BLOCK], run, &mut words, (0, BLOCK));
             words
         };
         let words = of(Isa::detect());
@@ -193,29 +294,62 @@ mod tests {
     }
 
     #[test]
-    fn a_tie_goes_to_the_even_neighbour() {
+    fn a_tie_goes_away_from_zero() {
         // 1 + 2⁻⁸ lies between the bf16 numbers 1 and 1 + 2⁻⁷.
-        assert_eq!(split(1.0 + 1.0 / 256.0)[0], 1.0);
-        assert_eq!(split(1.0 + 3.0 / 256.0)[0], 1.0 + 1.0 / 64.0);
+        assert_eq!(split(1.0 + 1.0 / 256.0)[0], 1.0 + 1.0 / 128.0);
+        assert_eq!(split(-1.0 - 3.0 / 256.0)[0], -1.0 - 1.0 / 64.0);
     }
 
     #[test]
-    fn a_step_of_b_holds_pairs_of_k() {
-        let from = Block(std::array::from_fn(|i| {
-            (i / SIDE * 2) as f32 + (i % SIDE) as f32 / 64.0
-        }));
+    fn a_step_of_b_holds_pairs_of_k_of_rows_or_of_columns() {
+        let from: [f32; BLOCK] = std::array::from_fn(|i| (i / SIDE * 2) as f32 + (i % SIDE) as f32 / 64.0);
         let of = |isa| {
-            let mut words = vec![0; 2 * BLOCK];
-            write_right(isa, 2, &from, &mut words);
-            words
+            let (mut words, mut lines) = (vec![0; 2 * BLOCK], vec![0; 2 * BLOCK]);
+            let (mut wide, mut back) = ([0; BLOCK], [0; BLOCK]);
+            // 31 of the columns, 30 of the rows.
+            let rows = Rows {
+                count: 30,
+                columns: 31,
+                stride: SIDE,
+            };
+            let largest = pair(isa, 2, &from, rows, &mut words, (0, BLOCK));
+            assert_eq!(f32::from_bits(largest), from[29 * SIDE + 30]);
+            let run = Run {
+                count: SIDE,
+                stride: SIDE,
+                channels: SIDE,
+            };
+            lay(isa, 2, &from, run, &mut lines, (0, BLOCK));
+            let line: &[u16; BLOCK] = lines[..BLOCK].try_into().unwrap_or(&[0; BLOCK]);
+            widen(isa, line, &mut wide);
+            narrow(isa, &wide, &mut back);
+            assert!(back == *line);
+            (words, wide)
         };
-        let words = of(Isa::detect());
-        assert!(words == of(Isa::Scalar));
-        let value = |at: usize| f32::from_bits(u32::from(words[at]) << 16);
-        for (k, column) in [(0, 0), (5, 3), (8, 17), (31, 31)] {
-            let at = column / 16 * 512 + k / 2 * 32 + column % 16 * 2 + k % 2;
-            assert_eq!(value(at) + value(BLOCK + at), from.row(k)[column]);
+        let (words, wide) = of(Isa::detect());
+        assert!((words.clone(), wide) == of(Isa::Scalar));
+        let value = |word: u16| f32::from_bits(u32::from(word) << 16);
+        for (k, column) in [(0, 0), (5, 3), (8, 17), (29, 30)] {
+            let at = pair_element(k, column);
+            assert_eq!(
+                value(words[at]) + value(words[BLOCK + at]),
+                from[k * SIDE + column]
+            );
+            // Lines as columns.
+            let difference = value(wide[at]) - from[column * SIDE + k];
+            assert!(difference.abs() <= 0.25);
         }
+        assert_eq!([words[pair_element(30, 0)], words[pair_element(0, 31)]], [0, 0]);
+    }
+
+    /// Of at most 32 numbers.
+    fn largest_of(isa: Isa, numbers: &[f32]) -> u32 {
+        let run = Run {
+            count: 1,
+            stride: 0,
+            channels: numbers.len(),
+        };
+        lay(isa, 1, numbers, run, &mut [0; SIDE], (0, SIDE))
     }
 
     #[test]
@@ -230,12 +364,14 @@ mod tests {
             1e-41,
             -1e-30,
         ] {
-            let mut values = vec![0.0; 100];
-            values[37] = bad;
-            assert!(!in_range(isa, &values), "{bad}");
+            let mut values = vec![0.0; 30];
+            values[17] = bad;
+            assert!(!splits(largest_of(isa, &values)), "{bad}");
         }
         // Small numbers among larger ones do no harm.
-        assert!(in_range(isa, &[1.0, 1e-41, -1e-30, 0.0]) && in_range(isa, &[0.0; 9]) && in_range(isa, &[]));
+        for good in [&[1.0, 1e-41, -1e-30, 0.0][..], &[0.0; 9], &[]] {
+            assert!(splits(largest_of(isa, good)));
+        }
     }
 
     #[test]

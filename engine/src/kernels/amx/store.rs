@@ -1,7 +1,8 @@
 //! The way of a finished block into the result.
 
 use super::tile::{Block, SIDE};
-use crate::per_isa;
+use crate::kernels::Isa;
+use crate::kernels::simd::{Simd, on_vectors};
 
 /// What happens on the way.
 #[derive(Clone, Copy)]
@@ -23,40 +24,69 @@ pub(super) struct Store<'a> {
     pub relu: bool,
 }
 
-/// One row, whose first element is `at` of the result.
+/// Stores the block's rows `stride` apart.
+///
+/// # Panics
+/// When the result, the bias or the residual ends before the rows do, which is an error of the caller.
+pub(super) fn store(isa: Isa, block: &Block, to: &mut [f32], how: &Store) {
+    if how.rows == 0 || how.columns == 0 {
+        return;
+    }
+    let reach = (how.rows - 1) * how.stride + how.columns;
+    assert!(how.skip + how.rows <= SIDE && how.columns <= SIDE && reach <= to.len());
+    assert!(how.bias.is_none_or(|bias| how.columns <= bias.len()));
+    assert!(how.residual.is_none_or(|residual| reach <= residual.len()));
+    let to = to.as_mut_ptr();
+    on_vectors!(isa, rows(block: &Block, to: *mut f32, how: &Store<'_>));
+}
+
+/// # Safety
+/// As `store` checks.
 #[inline(always)]
-fn store_row(from: &[f32], to: &mut [f32], at: usize, how: &Store) {
-    if how.accumulate {
-        to.iter_mut().zip(from).for_each(|(to, x)| *to += x);
-    } else {
-        to.copy_from_slice(from);
-    }
-    if let Some(bias) = how.bias {
-        to.iter_mut().zip(bias).for_each(|(to, x)| *to += x);
-    }
-    if let Some(residual) = how.residual {
-        let residual = &residual[at..][..to.len()];
-        to.iter_mut().zip(residual).for_each(|(to, x)| *to += x);
-    }
-    if how.relu {
-        // NaN stays NaN, as in the other matrix kernels.
-        to.iter_mut()
-            .for_each(|to| *to = if *to < 0.0 { 0.0 } else { *to });
+unsafe fn rows<S: Simd>(block: &Block, to: *mut f32, how: &Store<'_>) {
+    // SAFETY: handed on.
+    unsafe {
+        match (how.accumulate, how.residual.is_some()) {
+            (true, _) => each::<S, true, false>(block, to, how),
+            (false, true) => each::<S, false, true>(block, to, how),
+            (false, false) => each::<S, false, false>(block, to, how),
+        }
     }
 }
 
-per_isa!(
-    /// Stores the block's rows `stride` apart.
-    pub(super) fn store(block: &Block, to: &mut [f32], how: &Store) {
-        for r in 0..how.rows {
-            let at = r * how.stride;
-            let to = &mut to[at..];
-            let from = block.row(how.skip + r);
-            // Whole rows are worth code without a remainder.
-            match how.columns {
-                SIDE => store_row(from, &mut to[..SIDE], at, how),
-                columns => store_row(&from[..columns], &mut to[..columns], at, how),
+/// # Safety
+/// As `store` checks.
+#[inline(always)]
+unsafe fn each<S: Simd, const ADD: bool, const RESIDUAL: bool>(block: &Block, to: *mut f32, how: &Store<'_>) {
+    // SAFETY: `store` checked the reach of all pointers; a block has 32 rows of 32.
+    unsafe {
+        for c in (0..how.columns).step_by(S::LANES) {
+            let left = (how.columns - c).min(S::LANES);
+            let bias = match how.bias {
+                Some(bias) => S::load_first(bias.as_ptr().add(c), left),
+                None => S::zero(),
+            };
+            for r in 0..how.rows {
+                let at = r * how.stride + c;
+                let mut x = S::load(block.row(how.skip + r).as_ptr().add(c));
+                if ADD {
+                    x = x.add(S::load_first(to.add(at), left));
+                }
+                if how.bias.is_some() {
+                    x = x.add(bias);
+                }
+                if RESIDUAL && let Some(residual) = how.residual {
+                    x = x.add(S::load_first(residual.as_ptr().add(at), left));
+                }
+                if how.relu {
+                    // NaN stays NaN, as in the other matrix kernels.
+                    x = S::zero().max(x);
+                }
+                match left == S::LANES {
+                    true => x.store(to.add(at)),
+                    false => x.store_first(to.add(at), left),
+                }
             }
         }
     }
-);
+}

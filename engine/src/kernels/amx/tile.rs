@@ -23,10 +23,6 @@ impl Block {
     pub(crate) fn row(&self, row: usize) -> &[f32] {
         &self.0[row * SIDE..][..SIDE]
     }
-
-    pub(crate) fn row_mut(&mut self, row: usize) -> &mut [f32] {
-        &mut self.0[row * SIDE..][..SIDE]
-    }
 }
 
 /// Who multiplies tiles.
@@ -78,12 +74,38 @@ pub(crate) struct Left<'a> {
     pub at: usize,
 }
 
-/// 32 columns of B, step after step: for each part two tiles of 16 columns, each
-/// `[16 pairs of k][16 columns][2]`; or `[32 of k][32 columns]` f32 numbers if `plain`.
+/// 32 columns of B. Element (k, column) of step s is element `at + s·step + k/2·64 + column·2 + k mod 2`: of each
+/// part, the parts `plane` words apart, or of f32 numbers, two words each, if `plain`.
 #[derive(Clone, Copy)]
 pub(crate) struct Right<'a> {
     pub words: &'a [u16],
+    /// The words are f32 numbers that cannot be split.
     pub plain: bool,
+    pub plane: usize,
+    pub step: usize,
+    pub at: usize,
+}
+
+/// Where the steps of a sum begin in A.
+#[derive(Debug, Clone)]
+pub(crate) struct Starts {
+    list: Vec<usize>,
+    last: usize,
+}
+
+impl Starts {
+    pub(crate) fn new(list: Vec<usize>) -> Self {
+        let last = list.iter().copied().max().unwrap_or(0);
+        Self { list, last }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.list.len()
+    }
+
+    pub(crate) fn list(&self) -> &[usize] {
+        &self.list
+    }
 }
 
 /// The unit made ready on this thread until the value is dropped.
@@ -111,15 +133,19 @@ impl Session {
     ///
     /// # Panics
     /// When an operand is shorter than the steps need, which is an error of the caller.
-    pub(crate) fn product(&self, left: &Left, starts: &[usize], right: &Right, block: &mut Block) {
+    pub(crate) fn product(&self, left: &Left, starts: &Starts, right: &Right, block: &mut Block) {
         let Tiles { unit, parts, isa } = self.tiles;
+        if starts.len() == 0 {
+            *block = Block::ZERO;
+            return;
+        }
         if left.plain || right.plain {
             return fallback::product(isa, parts, left, starts, right, block);
         }
         check(parts, left, starts, right);
         match unit {
             #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-            Unit::Real if !starts.is_empty() => {
+            Unit::Real => {
                 // SAFETY: `check` proved the reach of every load; the session configured the unit.
                 unsafe { super::real::product(parts, left, starts, right, block) }
             }
@@ -138,15 +164,16 @@ impl Drop for Session {
     }
 }
 
-fn check(parts: usize, left: &Left, starts: &[usize], right: &Right) {
+fn check(parts: usize, left: &Left, starts: &Starts, right: &Right) {
     let reach = left.at + (SIDE - 1) * left.row + SIDE + (parts - 1) * left.plane;
-    let last = starts.iter().max().map_or(0, |start| start + reach);
     assert!(
-        last <= left.words.len(),
-        "tiles: A has {} words, needs {last}",
-        left.words.len()
+        starts.last + reach <= left.words.len(),
+        "tiles: A has {} words, needs {}",
+        left.words.len(),
+        starts.last + reach
     );
-    let needed = starts.len() * parts * BLOCK;
+    let steps = starts.len().saturating_sub(1) * right.step;
+    let needed = right.at + steps + (parts - 1) * right.plane + BLOCK;
     assert!(
         needed <= right.words.len(),
         "tiles: B has {} words, needs {needed}",

@@ -3,28 +3,41 @@
 
 use std::arch::x86_64::*;
 
+use super::split::Run;
 use super::tile::{BLOCK, Block, SIDE};
+use crate::kernels::simd::x86::first16;
 
-/// The bits of the nearest bf16 numbers as f32, ties to even.
+/// The bits of numbers so that the upper half of each is the nearest bf16 number, ties away from zero.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn nearest(x: __m512) -> __m512i {
-    let bits = _mm512_castps_si512(x);
-    let odd = _mm512_and_si512(_mm512_srli_epi32::<16>(bits), _mm512_set1_epi32(1));
-    let half = _mm512_add_epi32(odd, _mm512_set1_epi32(0x7fff));
-    _mm512_and_si512(
-        _mm512_add_epi32(bits, half),
-        _mm512_set1_epi32(0xffff_0000_u32 as i32),
-    )
+fn rounded(x: __m512) -> __m512i {
+    _mm512_add_epi32(_mm512_castps_si512(x), _mm512_set1_epi32(0x8000))
 }
 
-/// The next part of each number, which is what remains loses.
+/// What remains of numbers without their next part, whose bits `rounded` has.
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
-fn take(rest: &mut __m512) -> __m512i {
-    let part = nearest(*rest);
-    *rest = _mm512_sub_ps(*rest, _mm512_castsi512_ps(part));
-    part
+fn rest(x: __m512, rounded: __m512i) -> __m512 {
+    let part = _mm512_and_si512(rounded, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+    _mm512_sub_ps(x, _mm512_castsi512_ps(part))
+}
+
+/// The upper halves of 16 numbers, then of 16 more.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+fn halves(first: __m512i, second: __m512i) -> __m512i {
+    const ODD: [u16; 32] = {
+        let mut odd = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            odd[i] = 2 * i as u16 + 1;
+            i += 1;
+        }
+        odd
+    };
+    // SAFETY: the constant has 64 bytes.
+    let odd = unsafe { _mm512_loadu_si512(ODD.as_ptr().cast()) };
+    _mm512_permutex2var_epi16(first, odd, second)
 }
 
 /// 16 numbers of a block.
@@ -36,45 +49,170 @@ fn load(from: &Block, at: usize) -> __m512 {
     unsafe { _mm512_loadu_ps(numbers.as_ptr()) }
 }
 
-/// `split::write_left`, from the first word on.
+/// `split::lay`.
 ///
 /// # Safety
-/// `to` holds all lines of all parts.
+/// `from` has all pixels of the run, `to` all lines of all parts, `plane` words apart.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn write_left(parts: usize, from: &Block, to: &mut [u16], stride: usize, plane: usize) {
-    for row in 0..SIDE {
-        let mut rest = [load(from, row * SIDE), load(from, row * SIDE + 16)];
-        for p in 0..parts {
-            for (half, rest) in rest.iter_mut().enumerate() {
-                let words = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(take(rest)));
-                // SAFETY: by the contract.
-                unsafe {
-                    let to = to.as_mut_ptr().add(p * plane + row * stride + half * 16);
-                    _mm256_storeu_si256(to.cast(), words);
-                }
-            }
+pub(super) unsafe fn lay(parts: usize, from: *const f32, run: Run, to: *mut u16, plane: usize) -> u32 {
+    // SAFETY: handed on.
+    unsafe {
+        match parts {
+            1 => lay_parts::<1>(from, run, to, plane),
+            2 => lay_parts::<2>(from, run, to, plane),
+            _ => lay_parts::<3>(from, run, to, plane),
         }
     }
 }
 
-/// `split::write_right`.
+/// # Safety
+/// As [`lay`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn lay_parts<const PARTS: usize>(from: *const f32, run: Run, to: *mut u16, plane: usize) -> u32 {
+    let masks = [first16(run.channels), first16(run.channels.saturating_sub(16))];
+    let magnitude = _mm512_set1_epi32(0x7fff_ffff);
+    let mut largest = _mm512_setzero_si512();
+    for pixel in 0..run.count {
+        // SAFETY: by the contract; masked lanes are not read.
+        let mut numbers = unsafe {
+            let from = from.add(pixel * run.stride);
+            [
+                _mm512_maskz_loadu_ps(masks[0], from),
+                _mm512_maskz_loadu_ps(masks[1], from.wrapping_add(16)),
+            ]
+        };
+        for x in numbers {
+            largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_castps_si512(x), magnitude));
+        }
+        for part in 0..PARTS {
+            let [a, b] = [rounded(numbers[0]), rounded(numbers[1])];
+            // SAFETY: by the contract.
+            unsafe { _mm512_storeu_si512(to.add(part * plane + pixel * SIDE).cast(), halves(a, b)) };
+            if part + 1 < PARTS {
+                numbers = [rest(numbers[0], a), rest(numbers[1], b)];
+            }
+        }
+    }
+    _mm512_reduce_max_epu32(largest)
+}
+
+/// `split::pair`.
 ///
 /// # Safety
-/// `to` holds all parts.
+/// `from` has `rows` rows of `columns` numbers, at most 32 of each, `stride` apart; `to` 1024 words for each part.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn write_right(parts: usize, from: &Block, to: &mut [u16]) {
-    for pair in 0..SIDE / 2 {
-        for tile in 0..2 {
-            let mut even = load(from, 2 * pair * SIDE + tile * 16);
-            let mut odd = load(from, (2 * pair + 1) * SIDE + tile * 16);
-            for p in 0..parts {
-                let low = _mm512_srli_epi32::<16>(take(&mut even));
-                let words = _mm512_or_si512(low, take(&mut odd));
-                // SAFETY: by the contract.
-                unsafe {
-                    let to = to.as_mut_ptr().add(p * BLOCK + tile * 512 + pair * 32);
-                    _mm512_storeu_si512(to.cast(), words);
-                }
+pub(super) unsafe fn pair(
+    parts: usize,
+    from: *const f32,
+    (rows, columns, stride): (usize, usize, usize),
+    to: *mut u16,
+    plane: usize,
+) -> u32 {
+    let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
+    let magnitude = _mm512_set1_epi32(0x7fff_ffff);
+    let mut largest = _mm512_setzero_si512();
+    for at in 0..SIDE {
+        let (pair, half) = (at / 2, at % 2);
+        let mask = first16(columns.saturating_sub(half * 16));
+        // SAFETY: by the contract; masked lanes are not read, and rows beyond the last not at all.
+        let row = |row: usize| unsafe {
+            let mask = if row < rows { mask } else { 0 };
+            _mm512_maskz_loadu_ps(mask, from.wrapping_add(row * stride + half * 16))
+        };
+        let (mut even, mut odd) = (row(2 * pair), row(2 * pair + 1));
+        for x in [even, odd] {
+            largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_castps_si512(x), magnitude));
+        }
+        for p in 0..parts {
+            let (a, b) = (rounded(even), rounded(odd));
+            let words = _mm512_or_si512(_mm512_srli_epi32::<16>(a), _mm512_and_si512(b, upper));
+            // SAFETY: by the contract.
+            unsafe { _mm512_storeu_si512(to.add(p * plane + at * SIDE).cast(), words) };
+            (even, odd) = (rest(even, a), rest(odd, b));
+        }
+    }
+    _mm512_reduce_max_epu32(largest)
+}
+
+/// 32 rows of 16 pairs of words as 16 rows of 32 pairs.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn widen(from: &[u16; BLOCK], to: &mut [u16; BLOCK]) {
+    for half in 0..2 {
+        // SAFETY: 32 rows of 32 words each.
+        let row = |r: usize| unsafe { _mm512_loadu_ps(from.as_ptr().add((half * 16 + r) * SIDE).cast()) };
+        for (r, words) in square(std::array::from_fn(row)).into_iter().enumerate() {
+            // SAFETY: 16 rows of 64 words each.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr().add(r * 2 * SIDE + half * SIDE).cast(), words) };
+        }
+    }
+}
+
+/// 16 rows of 32 pairs of words as 32 rows of 16 pairs.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) fn narrow(from: &[u16; BLOCK], to: &mut [u16; BLOCK]) {
+    for half in 0..2 {
+        // SAFETY: 16 rows of 64 words each.
+        let row = |r: usize| unsafe { _mm512_loadu_ps(from.as_ptr().add(r * 2 * SIDE + half * SIDE).cast()) };
+        for (r, words) in square(std::array::from_fn(row)).into_iter().enumerate() {
+            // SAFETY: 32 rows of 32 words each.
+            unsafe { _mm512_storeu_ps(to.as_mut_ptr().add((half * 16 + r) * SIDE).cast(), words) };
+        }
+    }
+}
+
+/// Pairs of neighbouring pixels, channel by channel, in the order of [`super::pairs`]: from `from` `[pixel][32]` to
+/// `to` `[pair][32][2]`.
+///
+/// # Safety
+/// `from` has two pixels for each pair, `to` 64 words.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn pairs(from: *const u16, to: *mut u16, count: usize) {
+    for pair in 0..count {
+        // SAFETY: by the contract.
+        unsafe {
+            let [low, high] = pair_of(from.add(pair * 2 * SIDE));
+            _mm512_storeu_si512(to.add(pair * 2 * SIDE).cast(), low);
+            _mm512_storeu_si512(to.add(pair * 2 * SIDE + SIDE).cast(), high);
+        }
+    }
+}
+
+/// # Safety
+/// `from` has 64 words.
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn pair_of(from: *const u16) -> [__m512i; 2] {
+    // SAFETY: by the contract.
+    let (a, b) = unsafe {
+        (
+            _mm512_loadu_si512(from.cast()),
+            _mm512_loadu_si512(from.add(SIDE).cast()),
+        )
+    };
+    [_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b)]
+}
+
+/// 32 pixels `[pixel][32]` as rows of channels, `row` words apart, in the order of [`super::pairs`].
+///
+/// # Safety
+/// `from` has 1024 words, `to` 32 in each of 32 rows.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn turned(from: *const u16, to: *mut u16, row: usize) {
+    let mut halves = [[_mm512_setzero_ps(); 16]; 2];
+    let [lows, highs] = &mut halves;
+    for (pair, (to_low, to_high)) in lows.iter_mut().zip(highs).enumerate() {
+        // SAFETY: by the contract.
+        let [low, high] = unsafe { pair_of(from.add(pair * 2 * SIDE)) };
+        *to_low = _mm512_castsi512_ps(low);
+        *to_high = _mm512_castsi512_ps(high);
+    }
+    for (half, rows) in halves.into_iter().enumerate() {
+        for (channel, words) in square(rows).into_iter().enumerate() {
+            // SAFETY: by the contract.
+            unsafe {
+                let to = to.add((half * 16 + channel) * row);
+                _mm512_storeu_si512(to.cast(), _mm512_castps_si512(words));
             }
         }
     }

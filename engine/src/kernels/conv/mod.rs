@@ -12,7 +12,7 @@ mod winograd;
 use graph::Shape;
 use graph::ops::{Conv2d, Conv2dSizes, Conv2dTransposed, Conv2dWeightGradient};
 
-use super::{BuildContext, Built, Work};
+use super::{BuildContext, Built, Reading, Work};
 use crate::EngineError;
 use crate::plan::Epilogue;
 use pass::Pass;
@@ -70,6 +70,14 @@ pub(super) fn equal_macs(sizes: &Conv2dSizes) -> usize {
     match winograd::suits_weights(sizes) {
         true => sizes.macs() * 4 / 7,
         false => sizes.macs(),
+    }
+}
+
+/// How rows of a convolution's result, or of the image on the way back, read rows of what they are made of.
+pub(super) fn reading(context: &BuildContext, sizes: &Conv2dSizes, backward: bool) -> Reading {
+    match backward {
+        true => Pass::backward(context, sizes).reading(),
+        false => Pass::forward(context, sizes).reading(),
     }
 }
 

@@ -1,9 +1,9 @@
 //! The filters' side: G w Gᵀ, made once for each change of the weights.
 
 use super::sums::TAPS;
-use super::{FREQUENCIES, Isa, on_vectors};
+use super::{FREQUENCIES, Isa};
 use crate::kernels::pack::Pack;
-use crate::kernels::simd::Simd;
+use crate::kernels::simd::{Simd, on_vectors};
 use crate::kernels::{Kernel, Task, Work};
 
 /// Channels that are transformed together.

@@ -1,8 +1,8 @@
 //! Back from products to a result: Aᵀ M A, and what a convolution ends with.
 
 use super::spread::{all_zero, first_of};
-use super::{Isa, Planes, on_vectors};
-use crate::kernels::simd::Simd;
+use super::{Isa, Planes};
+use crate::kernels::simd::{Simd, on_vectors};
 
 /// Aᵀ m
 #[inline(always)]

@@ -107,36 +107,3 @@ fn first_tap(pass: &Pass) -> Option<[isize; 2]> {
     let first = [side_by_side(&phase.rows)?, side_by_side(&phase.columns)?];
     plain.then_some(first)
 }
-
-/// Calls `$function::<S>($arguments)` with the vectors of `$isa`.
-macro_rules! on_vectors {
-    ($isa:expr, $function:ident($($argument:ident: $type:ty),* $(,)?)) => {{
-        use crate::kernels::simd::Portable;
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx2,fma")]
-        #[allow(clippy::too_many_arguments)]
-        unsafe fn avx2($($argument: $type),*) {
-            // SAFETY: handed on from the caller.
-            unsafe { $function::<crate::kernels::simd::x86::Avx2>($($argument),*) }
-        }
-        #[cfg(target_arch = "x86_64")]
-        #[target_feature(enable = "avx512f,avx512vl,avx512bw,avx512dq,avx2,fma")]
-        #[allow(clippy::too_many_arguments)]
-        unsafe fn avx512($($argument: $type),*) {
-            // SAFETY: handed on from the caller.
-            unsafe { $function::<crate::kernels::simd::x86::Avx512>($($argument),*) }
-        }
-        // SAFETY: an `Isa` above `Scalar` is only made after the processor was asked for it; the caller vouches
-        // for the pointers.
-        unsafe {
-            match $isa {
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx512 => avx512($($argument),*),
-                #[cfg(target_arch = "x86_64")]
-                Isa::Avx2 => avx2($($argument),*),
-                _ => $function::<Portable>($($argument),*),
-            }
-        }
-    }};
-}
-use on_vectors;

@@ -1,7 +1,7 @@
 //! The images' side: Bᵀ d B of the tiles of a source and, for the weights' gradient, A g Aᵀ of the tiles of a gradient.
 
-use super::{Isa, Planes, on_vectors};
-use crate::kernels::simd::Simd;
+use super::{Isa, Planes};
+use crate::kernels::simd::{Simd, on_vectors};
 
 /// A row of tiles of one sample.
 #[derive(Clone, Copy)]

@@ -1,8 +1,8 @@
 //! From sums of products to the gradient of the weights: Gᵀ dU G.
 
 use super::spread::{all_zero, first_of};
-use super::{FREQUENCIES, Isa, on_vectors};
-use crate::kernels::simd::Simd;
+use super::{FREQUENCIES, Isa};
+use crate::kernels::simd::{Simd, on_vectors};
 
 /// Taps of a filter.
 pub(super) const TAPS: usize = 9;

@@ -1,0 +1,270 @@
+//! From image to image: passes over strips of a framed image.
+//!
+//! 32 pixels in flat order are the rows of a block, and each step of the sum is one tap of 32 channels, a constant
+//! distance away. A block is stored while the tile unit works on the next one.
+
+use std::ops::Range;
+
+use super::super::{Kernel, Reading, Rows, Task, Work};
+use super::frame::Frame;
+use super::planes::Planes;
+use super::split::{PLAIN, splits};
+use super::store::{Store, store};
+use super::tile::{Block, Left, SIDE, Session, Starts, Tiles, words_mut};
+use crate::plan::Epilogue;
+
+/// The outputs of one phase, all in the frame's flat order.
+pub(super) struct Pass {
+    /// Where each step of the sum starts for the first pixel, counted from row `low` of the frame's phases.
+    pub starts: Starts,
+    pub low: usize,
+    /// Rows beyond `low` that the steps reach.
+    pub reach: usize,
+    /// The first of its steps in the packed weights.
+    pub first_step: usize,
+    /// Rows and columns of the outputs.
+    pub size: [usize; 2],
+    /// Where its first output goes, and how far apart they lie.
+    pub origin: [usize; 2],
+    pub spread: [usize; 2],
+}
+
+impl Pass {
+    /// Rows of the pass that are some rows of the result.
+    fn rows_of(&self, rows: &Range<usize>) -> Range<usize> {
+        let within = |row: usize| {
+            let ahead = row.saturating_sub(self.origin[0]).div_ceil(self.spread[0]);
+            ahead.min(self.size[0])
+        };
+        within(rows.start)..within(rows.end)
+    }
+}
+
+/// A pass from image to image.
+pub(super) struct Sweep {
+    pub tiles: Tiles,
+    pub frame: Frame,
+    /// Pixels of a sample.
+    pub image: usize,
+    pub weights: Planes,
+    pub passes: Vec<Pass>,
+    pub output: [usize; 2],
+    pub epilogue: Epilogue,
+    pub work: Work,
+    /// Rows of the result in a strip, or whole samples where there are several.
+    pub fit: usize,
+    pub together: usize,
+    pub reading: Reading,
+}
+
+/// What the epilogue adds, and what lies before the result's first element.
+#[derive(Clone, Copy)]
+struct Added<'a> {
+    bias: Option<&'a [f32]>,
+    residual: Option<&'a [f32]>,
+    skipped: usize,
+}
+
+/// Some rows of one sample's result, or all of several samples.
+#[derive(Clone)]
+struct Strip {
+    samples: Range<usize>,
+    rows: Range<usize>,
+}
+
+/// A block that is not stored yet.
+#[derive(Clone, Copy)]
+struct Pending {
+    pass: usize,
+    panel: usize,
+    first: usize,
+}
+
+impl Kernel for Sweep {
+    fn work(&self) -> Work {
+        self.work
+    }
+
+    fn rows(&self) -> Option<Rows> {
+        let [_, residual] = self.epilogue.operands(2);
+        let same = |k: usize| (Some(k) == residual).then_some(Reading::same(self.output[0]));
+        let mut reads: Vec<_> = (0..4).map(same).collect();
+        reads[0] = Some(self.reading);
+        (self.work == Work::Samples).then_some(Rows {
+            count: self.output[0],
+            reads,
+        })
+    }
+
+    fn scratch(&self) -> usize {
+        self.tiles.words(self.frame.elements()).div_ceil(2)
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let (x, weights) = (task.input(0), task.input(1));
+        let [bias, residual] = self.epilogue.operands(2);
+        let high = self.output[0];
+        let (samples, rows) = match self.work {
+            Work::Pieces { .. } => {
+                let rows = task.range.start * self.fit..(task.range.end * self.fit).min(high);
+                (0..1, rows)
+            }
+            _ => (0..task.range.len(), task.rows.clone().unwrap_or(0..high)),
+        };
+        let skipped = match self.work {
+            Work::Pieces { .. } => rows.start * self.output[1] * self.weights.lines,
+            _ => 0,
+        };
+        let added = Added {
+            bias: bias.map(|k| task.input(k)),
+            residual: residual.map(|k| task.input(k)),
+            skipped,
+        };
+        let scratch = words_mut(&mut task.scratch[..self.scratch()]);
+        let whole = self.together > 1 && rows == (0..high);
+        let weights = (weights, self.weights.is_split(weights));
+        let session = Session::open(self.tiles);
+        let each = if whole { self.together } else { 1 };
+        for first in samples.clone().step_by(each) {
+            let samples = first..(first + each).min(samples.end);
+            let fit = if whole { high } else { self.fit };
+            for first in rows.clone().step_by(fit) {
+                let strip = Strip {
+                    samples: samples.clone(),
+                    rows: first..(first + fit).min(rows.end),
+                };
+                self.strip(&session, &strip, (x, scratch), weights, added, task.output);
+            }
+        }
+    }
+}
+
+impl Sweep {
+    /// Lays the rows that a strip reads. The first of them, and whether all numbers could be split.
+    fn lay(&self, strip: &Strip, x: &[f32], splits_weights: bool, scratch: &mut [u16]) -> (usize, bool) {
+        let reaching = self.passes.iter().filter_map(|pass| {
+            let rows = pass.rows_of(&strip.rows);
+            (!rows.is_empty()).then(|| pass.low + rows.start..pass.low + pass.reach + rows.end)
+        });
+        let rows = reaching
+            .reduce(|a, b| a.start.min(b.start)..a.end.max(b.end))
+            .unwrap_or(0..0);
+        // Samples one below the other are whole.
+        let rows = match strip.samples.len() {
+            1 => rows.start..rows.end.min(self.frame.size[0]),
+            _ => 0..self.frame.size[0],
+        };
+        assert!(
+            strip.samples.len() * rows.len() <= self.frame.room,
+            "a strip is larger than planned"
+        );
+        let each = self.image * self.frame.channels;
+        let mut lay = |parts: usize| {
+            let samples = strip.samples.clone().enumerate();
+            let laid = samples.map(|(k, n)| {
+                let sample = &x[n * each..][..each];
+                let rows = (rows.clone(), k * rows.len());
+                self.frame.lay(self.tiles.isa, parts, sample, &rows, scratch)
+            });
+            laid.max().unwrap_or(0)
+        };
+        // Infinite weights must not meet the frame's zeros, so the frame then is marked.
+        let can_split = splits_weights && splits(lay(self.tiles.parts));
+        if !can_split {
+            lay(PLAIN);
+        }
+        (rows.start, can_split)
+    }
+
+    fn strip(
+        &self,
+        session: &Session,
+        strip: &Strip,
+        (x, scratch): (&[f32], &mut [u16]),
+        (weights, splits_weights): (&[f32], bool),
+        added: Added,
+        output: &mut [f32],
+    ) {
+        let (top, can_split) = self.lay(strip, x, splits_weights, scratch);
+        let left = Left {
+            words: scratch,
+            plain: !can_split,
+            plane: self.frame.elements(),
+            row: SIDE,
+            at: 0,
+        };
+        let (mut first, mut second) = (Block::ZERO, Block::ZERO);
+        let (mut block, mut before) = (&mut first, &mut second);
+        let mut pending: Option<Pending> = None;
+        // Output channels outside: a panel of weights stays in the caches for all pixels.
+        for panel in 0..self.weights.panels() {
+            for (number, pass) in self.passes.iter().enumerate() {
+                let rows = pass.rows_of(&strip.rows);
+                if rows.is_empty() || pass.size[1] == 0 {
+                    continue;
+                }
+                let right = self.weights.right(weights, panel, pass.first_step);
+                let above = (pass.low + rows.start - top) * self.frame.size[1];
+                let stacked = (strip.samples.len() - 1) * self.frame.size[0] + rows.len();
+                let flat = (stacked - 1) * self.frame.size[1] + pass.size[1];
+                for first in (0..flat).step_by(SIDE) {
+                    let at = (above + first) * SIDE;
+                    session.product(&Left { at, ..left }, &pass.starts, &right, block);
+                    if let Some(done) = pending {
+                        self.scatter(strip, done, added, before, output);
+                    }
+                    std::mem::swap(&mut block, &mut before);
+                    pending = Some(Pending {
+                        pass: number,
+                        panel,
+                        first,
+                    });
+                }
+            }
+        }
+        if let Some(done) = pending {
+            self.scatter(strip, done, added, before, output);
+        }
+    }
+
+    /// The pixels of a block that belong to the result, to their places.
+    fn scatter(&self, strip: &Strip, done: Pending, added: Added, block: &Block, output: &mut [f32]) {
+        let Pending { pass, panel, first } = done;
+        let pass = &self.passes[pass];
+        let rows = pass.rows_of(&strip.rows);
+        let outputs = self.weights.lines;
+        let mut how = Store {
+            skip: 0,
+            rows: 0,
+            columns: self.weights.lines_of(panel),
+            stride: outputs * pass.spread[1],
+            accumulate: false,
+            bias: added.bias.map(|b| &b[panel * SIDE..]),
+            residual: None,
+            relu: self.epilogue.relu,
+        };
+        let mut pixel = first;
+        while pixel < first + SIDE {
+            // A run of pixels of one row, then the frame between it and the next row.
+            let (line, column) = (pixel / self.frame.size[1], pixel % self.frame.size[1]);
+            let (sample, row) = match strip.samples.len() {
+                1 => (0, line),
+                _ => (line / self.frame.size[0], line % self.frame.size[0]),
+            };
+            how.skip = pixel - first;
+            how.rows = pass.size[1].saturating_sub(column).min(SIDE - how.skip);
+            if sample >= strip.samples.len() {
+                return;
+            }
+            if how.rows > 0 && row < rows.len() {
+                let to_row = pass.origin[0] + (rows.start + row) * pass.spread[0];
+                let to_row = (strip.samples.start + sample) * self.output[0] + to_row;
+                let to_column = pass.origin[1] + column * pass.spread[1];
+                let at = (to_row * self.output[1] + to_column) * outputs + panel * SIDE;
+                how.residual = added.residual.map(|r| &r[at..]);
+                store(self.tiles.isa, block, &mut output[at - added.skipped..], &how);
+            }
+            pixel += self.frame.size[1] - column;
+        }
+    }
+}
