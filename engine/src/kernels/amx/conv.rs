@@ -94,6 +94,7 @@ fn build(
         macs,
         blocks: passes.iter().map(|p| rows(p) * p.starts.len()).sum::<usize>() * weights.panels(),
         splits: image * frame.channel_blocks() * SIDE,
+        weights: weights.steps.len() * SIDE * weights.lines / context.batch,
         narrowest: frame.channels.min(weights.lines),
     };
     if !rule::worth(tiles, &cost) {

@@ -43,6 +43,7 @@ pub(super) fn build(
         macs: m * k * n,
         blocks: m.div_ceil(SIDE) * k.div_ceil(SIDE) * n.div_ceil(SIDE),
         splits: m * k + k * n,
+        weights: 0,
         narrowest: m.min(k).min(n),
     };
     if !rule::worth(tiles, &work) {

@@ -1,19 +1,20 @@
 //! Which products go to the tile unit: the one place where that is decided.
 //!
-//! Estimated from what a prototype measured on one core of a processor with AMX at about 2.8 GHz:
+//! Estimated from what was measured on one core of a processor with AMX (Emerald Rapids; its unit runs at 2.8 GHz on
+//! numbers that are not all 0, so that 1, 2 and 3 parts have ceilings of 2,820, 950 and 475 GFLOP/s):
 //!
-//! | | 1 part | 2 parts | 3 parts | f32 FMA |
+//! | GFLOP/s of whole layers, 3×3 | 1 part | 2 parts | 3 parts | f32 FMA, Winograd |
 //! |---|---|---|---|---|
-//! | operands in the first cache, GFLOP/s | 3,780 | 1,290 | 610 | 235 (peak) |
-//! | B from the second cache | 2,350 | 940–1,060 | – | 190–215 |
-//! | whole convolution layers, splitting and bias included | 1,000–1,700 | 450–780 | 245–417 | 180–212 |
+//! | 64² pixels, 32 to 32 channels: forward / weights | 1,146 / 543 | 474 / 274 | 262 / 155 | 218 / 215 |
+//! | 16², 128 to 128 | 1,039 / 629 | 521 / 283 | 263 / 199 | 256 / 258 |
+//! | 14², 256 to 256 | 1,002 / 658 | 500 / 283 | 270 / 184 | 258 / 237 |
+//! | 8², 256 to 256 | 916 / 532 | 379 / 237 | 224 / 149 | 246 / 237 |
+//! | 4², 512 to 512 | 476 / 218 | 210 / 121 | 127 / 87 | 157 / 174 |
 //!
-//! Splitting takes 0.10–0.15 ns for each part of a number, 0.15–0.2 where it is transposed as well (this
-//! code, on AVX-512). Blocks that are only partly filled cost as
-//! much as full ones. Three parts are never less exact than FMA (`engine/tests/amx_accuracy.rs`), so
-//! `highest` may take either, and takes the faster one.
+//! Blocks that are only partly filled cost as much as full ones. Three parts are never less exact than FMA
+//! (`engine/tests/amx_accuracy.rs`), so `highest` may take either, and takes the faster one.
 
-use super::tile::{BLOCK, SIDE, Tiles, Unit};
+use super::tile::{Tiles, Unit};
 
 /// What a product costs on tiles, per sample or as a whole.
 #[derive(Debug, Clone, Copy)]
@@ -24,6 +25,8 @@ pub(super) struct Cost {
     pub blocks: usize,
     /// Numbers that are split.
     pub splits: usize,
+    /// Weights that are packed, and read, for each sample's share.
+    pub weights: usize,
     /// The smallest of rows, depth (in channels) and columns.
     pub narrowest: usize,
 }
@@ -31,16 +34,18 @@ pub(super) struct Cost {
 /// Narrower operands leave most of a tile empty.
 const NARROWEST: usize = 16;
 /// Multiply-adds per nanosecond of the FMA kernels.
-const FMA: f64 = 100.0;
-/// Nanoseconds for each part of a number that is split.
-const SPLIT: f64 = 0.15;
+const FMA: f64 = 90.0;
+/// Nanoseconds for each part of a number that is split, the way of results into memory included.
+const SPLIT: f64 = 0.2;
+/// The same of a weight, whose parts come from memory, not from a cache.
+const PACK: f64 = 0.35;
 
-/// Multiply-adds per nanosecond of the tile unit, operands from the second cache.
-fn rate(parts: usize) -> f64 {
+/// Nanoseconds of a step of 32 × 32 × 32 on the tile unit, operands from the second cache.
+fn step(parts: usize) -> f64 {
     match parts {
-        1 => 1150.0,
-        2 => 500.0,
-        _ => 270.0,
+        1 => 36.0,
+        2 => 92.0,
+        _ => 175.0,
     }
 }
 
@@ -49,13 +54,15 @@ pub(super) fn worth(tiles: Tiles, cost: &Cost) -> bool {
     if tiles.unit == Unit::Emulated {
         return true;
     }
-    let tile_time =
-        (cost.blocks * BLOCK * SIDE) as f64 / rate(tiles.parts) + (cost.splits * tiles.parts) as f64 * SPLIT;
+    let parts = tiles.parts as f64;
+    let numbers = cost.splits as f64 * SPLIT + cost.weights as f64 * PACK;
+    let tile_time = cost.blocks as f64 * step(tiles.parts) + parts * numbers;
     cost.narrowest >= NARROWEST && tile_time < cost.macs as f64 / FMA
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::tile::SIDE;
     use super::*;
     use crate::Isa;
 
@@ -65,6 +72,7 @@ mod tests {
             macs: 9 * channels * channels * pixels,
             blocks: 9 * blocks * blocks * pixels.div_ceil(SIDE),
             splits: blocks * SIDE * pixels,
+            weights: 0,
             narrowest: channels,
         };
         let isa = Isa::detect();

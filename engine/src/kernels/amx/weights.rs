@@ -52,13 +52,16 @@ pub(super) fn build(
         macs: equal_macs(&s) / s.batch,
         blocks: 0,
         splits: 0,
+        weights: 0,
         narrowest: s.channels.min(s.outputs),
     };
+    let batch = s.batch;
     let sums = Sums::new(tiles, s, group, samples);
     // Each number of the gradient is laid for each group, and each of both twice.
     let cost = rule::Cost {
         blocks: sums.steps() * partial / BLOCK,
         splits: 2 * sums.laid() * all.div_ceil(group),
+        weights: if many { partial / batch } else { 0 },
         ..cost
     };
     if !rule::worth(tiles, &cost) {

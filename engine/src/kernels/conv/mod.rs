@@ -65,9 +65,11 @@ pub(crate) fn weight_gradient(
 }
 
 /// Multiply-adds of a plain sum that would take as long as the f32 kernels of this convolution do: Winograd's take four
-/// for every seven.
+/// for every seven, unless they are narrow or of small images.
 pub(super) fn equal_macs(sizes: &Conv2dSizes) -> usize {
-    match winograd::suits_weights(sizes) {
+    let [high, wide] = sizes.window.output;
+    match winograd::suits_weights(sizes) && high.min(wide) >= 8 {
+        true if sizes.channels.min(sizes.outputs) < 48 => sizes.macs() * 4 / 5,
         true => sizes.macs() * 4 / 7,
         false => sizes.macs(),
     }
