@@ -85,6 +85,30 @@ fn bias_residual_and_relu_ride_along() {
     check_precisions(&shifted(x.matmul(&parameter(&[70, 41])).unwrap(), 41), 40);
 }
 
+/// Taps side by side are one step of the sum there, and neighbouring pixels' steps overlap.
+#[test]
+fn images_of_few_channels() {
+    for (channels, kernel, stride, dilation, pad) in [
+        (3, [7, 7], [2, 2], 1, 3),
+        (3, [11, 11], [4, 4], 1, 2),
+        (1, [5, 4], [1, 3], 2, 0),
+        (4, [3, 3], [1, 1], 1, 1),
+    ] {
+        let window = Window {
+            stride,
+            dilation: [dilation, 1],
+            padding: Padding::Explicit([pad; 4]),
+            fit: Fit::Floor,
+        };
+        let x = Symbol::input("x", [19, 22, channels]);
+        let weights = parameter(&[kernel[0], kernel[1], channels, 37]);
+        let y = Symbol::apply(Conv2d { window, groups: 1 }, &[&x, &weights]).unwrap();
+        for batch in [1, 5] {
+            check_precisions(&y.add(&parameter(&[37])).unwrap(), batch);
+        }
+    }
+}
+
 /// So many weights that they are split instead of the samples, by channels.
 #[test]
 fn the_gradient_of_many_weights() {
@@ -149,6 +173,8 @@ fn layers() -> Vec<(&'static str, Symbol, usize, usize)> {
     let conv = Conv2d { window, groups: 1 };
     let image = Symbol::input("x", [6, 6, 16]);
     let forward = Symbol::apply(conv, &[&image, &parameter(&[3, 3, 16, 16])]).unwrap();
+    let grey = Symbol::input("x", [6, 6, 2]);
+    let few = Symbol::apply(conv, &[&grey, &parameter(&[3, 3, 2, 16])]).unwrap();
     let back = Conv2dTransposed {
         conv,
         output_padding: [0, 0],
@@ -158,6 +184,7 @@ fn layers() -> Vec<(&'static str, Symbol, usize, usize)> {
         ("dense", product(false, false, [40], [40, 33]), 40, 40 * 33),
         ("dense back", product(false, true, [40], [33, 40]), 40, 33 * 40),
         ("convolution", forward, 6 * 6 * 16, 9 * 256),
+        ("convolution of few channels", few, 6 * 6 * 2, 9 * 32),
         ("convolution back", back, 6 * 6 * 16, 9 * 256),
     ]
 }

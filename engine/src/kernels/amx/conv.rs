@@ -2,12 +2,12 @@
 //! stride is one pass for each phase of the image, with the taps that reach it.
 
 use graph::Shape;
-use graph::ops::{Conv2d, Conv2dSizes, Conv2dTransposed};
+use graph::ops::{BoundWindow, Conv2d, Conv2dSizes, Conv2dTransposed};
 
 use super::super::conv::{equal_macs, reading};
 use super::super::registry::Built;
 use super::super::{BuildContext, Reading, Work};
-use super::frame::Frame;
+use super::frame::{FARTHEST, Frame};
 use super::planes::{Planes, Side};
 use super::rule;
 use super::sweep::{Pass, Sweep};
@@ -18,6 +18,8 @@ use crate::plan::Epilogue;
 const STRIP: usize = 512 * 1024;
 /// Pixels of a strip at least, so that few rows of its blocks are filling and weights are read seldom.
 const PIXELS: usize = 512;
+/// Channels from which on pixels are filled up to 32.
+const FEW: usize = 16;
 /// Parts into which one sample alone is cut, for the threads.
 const PARTS: usize = 8;
 
@@ -31,7 +33,7 @@ struct Fit {
 /// `high` rows of the result, `step` of which belong to one row of the frame's phases, which beyond their own reach
 /// `reach` more.
 fn fit(context: &BuildContext, parts: usize, frame: &Frame, [high, step, reach]: [usize; 3]) -> Fit {
-    let row = frame.phases() * frame.size[1] * frame.channel_blocks() * SIDE * parts * 2;
+    let row = frame.row() * parts * 2;
     let wished = (STRIP / row.max(1)).saturating_sub(reach);
     let wished = wished.max(PIXELS.div_ceil(frame.size[1])).max(1);
     let whole = high.div_ceil(step);
@@ -65,6 +67,10 @@ struct Plan {
     weights: Planes,
     passes: Vec<Pass>,
     output: [usize; 2],
+    /// The smallest of rows, depth and columns of the product.
+    narrowest: usize,
+    /// The window, where pixels of few channels are laid without filling.
+    few: Option<BoundWindow>,
 }
 
 fn build(
@@ -81,6 +87,8 @@ fn build(
         weights,
         passes,
         output,
+        narrowest,
+        few,
     } = plan;
     let columns = frame.size[1];
     let rows = |p: &Pass| {
@@ -93,13 +101,19 @@ fn build(
     let cost = rule::Cost {
         macs,
         blocks: passes.iter().map(|p| rows(p) * p.starts.len()).sum::<usize>() * weights.panels(),
-        splits: image * frame.channel_blocks() * SIDE,
+        splits: image
+            * if few.is_some() {
+                frame.channels
+            } else {
+                frame.channel_blocks() * SIDE
+            },
         weights: weights.steps.len() * SIDE * weights.lines / context.batch,
-        narrowest: frame.channels.min(weights.lines),
+        narrowest,
     };
     if !rule::worth(tiles, &cost) {
         return None;
     }
+    let raw = few.is_some();
     let line = output[1] * weights.lines;
     let work = match context.batch {
         1 => Work::Pieces {
@@ -124,8 +138,10 @@ fn build(
         fit: fit.rows,
         together: fit.samples,
         reading,
+        few,
     };
-    Some(Built::new(sweep, by_sample).packing(1, weights))
+    let built = Built::new(sweep, by_sample).packing(1, weights);
+    Some(if raw { built.with(1) } else { built })
 }
 
 /// The convolution on tiles, if it is worth it.
@@ -139,6 +155,9 @@ pub(super) fn forward(
     let s = op.sizes(shapes[0], shapes[1]).ok()?;
     if s.groups != 1 || s.batch == 0 || s.batch != context.batch {
         return None;
+    }
+    if few(&s) {
+        return forward_few(context, tiles, &s, epilogue);
     }
     let whole = forward_frame(&s);
     let [kh, kw] = s.window.kernel;
@@ -177,8 +196,62 @@ pub(super) fn forward(
         weights,
         passes: vec![pass],
         output: s.window.output,
+        narrowest: s.channels.min(s.outputs),
+        few: None,
     };
     let speed = (equal_macs(&s) / s.batch, reading(context, &s, false));
+    build(context, tiles, plan, fit, epilogue, speed)
+}
+
+/// Whether the taps of a kernel's row are one step of the sum, or some.
+fn few(s: &Conv2dSizes) -> bool {
+    let along = s.window.kernel[1] * s.channels;
+    s.channels < FEW && s.window.kernel[1] > 1 && s.window.dilation[1] == 1 && along <= FARTHEST
+}
+
+/// The same of an image of few channels: rows of taps are steps.
+fn forward_few(context: &BuildContext, tiles: Tiles, s: &Conv2dSizes, epilogue: Epilogue) -> Option<Built> {
+    let w = &s.window;
+    let [kh, kw] = w.kernel;
+    let reach = |axis: usize, taps: usize| (taps - 1) / w.stride[axis];
+    let below = reach(0, w.dilation[0] * (kh - 1) + 1);
+    let size = [w.output[0] + below, w.output[1] + reach(1, kw)];
+    let whole = Frame::few(w.image, s.channels, w.stride, [w.padding[0], w.padding[2]], size);
+    let fit = fit(context, tiles.parts, &whole, [w.output[0], 1, below]);
+    let frame = whole.with_room(fit.room);
+    let along = kw * s.channels;
+    let (mut starts, mut steps) = (Vec::new(), Vec::new());
+    for (u, first) in (0..kh).flat_map(|u| (0..along).step_by(SIDE).map(move |first| (u, first))) {
+        starts.push(frame.pixel([u * w.dilation[0], 0]) * frame.step() + first);
+        steps.push(((u * along + first) * s.outputs, SIDE.min(along - first)));
+    }
+    let pass = Pass {
+        starts: Starts::new(starts),
+        low: 0,
+        reach: below,
+        first_step: 0,
+        size: w.output,
+        origin: [0, 0],
+        spread: [1, 1],
+    };
+    let weights = Planes {
+        tiles,
+        side: Side::Right,
+        steps,
+        along: s.outputs,
+        across: 1,
+        lines: s.outputs,
+    };
+    let plan = Plan {
+        frame,
+        image: w.image[0] * w.image[1],
+        weights,
+        passes: vec![pass],
+        output: w.output,
+        narrowest: s.outputs.min(kh * along),
+        few: Some(w.clone()),
+    };
+    let speed = (equal_macs(s) / s.batch, reading(context, s, false));
     build(context, tiles, plan, fit, epilogue, speed)
 }
 
@@ -290,6 +363,8 @@ pub(super) fn transposed(
         weights,
         passes,
         output: w.image,
+        narrowest: s.channels.min(s.outputs),
+        few: None,
     };
     let speed = (equal_macs(&s) / s.batch, reading(context, &s, true));
     build(context, tiles, plan, fit, epilogue, speed)

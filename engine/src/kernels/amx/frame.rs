@@ -4,6 +4,9 @@
 //! row ends: the outputs that fall on the frame are computed and dropped. A stride parts the framed image into
 //! phases, each of which is an image of its own: rows (and columns) that are a stride apart become
 //! neighbours. A strip is some rows of each phase of one sample, or several whole samples one below the other.
+//!
+//! Pixels of few channels are laid without filling ([`Frame::few`]): the taps of a kernel's row are neighbours in memory
+//! then, one step of the sum takes them all, and the steps of neighbouring pixels overlap.
 
 use std::ops::Range;
 
@@ -13,6 +16,9 @@ use crate::Isa;
 
 /// Pixels behind the rows of a phase that a last, partly filled tile reads too; one more for pairs of pixels.
 const BEHIND: usize = SIDE + 2;
+
+/// Elements that the steps of a pixel of few channels read from its first on, at most.
+pub(super) const FARTHEST: usize = 8 * SIDE;
 
 /// How strips of an image `[rows, columns, channels]` are laid.
 #[derive(Debug, Clone)]
@@ -27,6 +33,8 @@ pub(super) struct Frame {
     pub room: usize,
     /// Blocks of 32 channels that are laid.
     pub blocks: Range<usize>,
+    /// Of few channels: elements from pixel to pixel.
+    few: Option<usize>,
 }
 
 /// Some rows of each phase, and the first row of the strip that they go to.
@@ -50,7 +58,37 @@ impl Frame {
             origin,
             room: size[0],
             blocks: 0..channels.div_ceil(SIDE),
+            few: None,
         }
+    }
+
+    /// A frame without filling for what reads `reach` pixels of each of `size` rows and columns; only rows have phases.
+    pub(super) fn few(
+        image: [usize; 2],
+        channels: usize,
+        stride: [usize; 2],
+        origin: [usize; 2],
+        size: [usize; 2],
+    ) -> Self {
+        Self {
+            few: Some(stride[1] * channels),
+            ..Self::new(image, channels, [stride[0], 1], origin, size)
+        }
+    }
+
+    /// Elements from one pixel to the next.
+    pub(super) fn step(&self) -> usize {
+        self.few.unwrap_or(SIDE)
+    }
+
+    /// Numbers of a row of all phases, filling included.
+    pub(super) fn row(&self) -> usize {
+        let blocks = if self.few.is_some() {
+            1
+        } else {
+            self.channel_blocks()
+        };
+        self.phases() * self.size[1] * blocks * self.step()
     }
 
     /// The same for some blocks of 32 channels.
@@ -79,7 +117,10 @@ impl Frame {
 
     /// Pixels of one phase.
     fn each(&self) -> usize {
-        self.room * self.size[1] + BEHIND
+        let behind = self
+            .few
+            .map_or(BEHIND, |step| BEHIND.max(FARTHEST.div_ceil(step)));
+        self.room * self.size[1] + behind
     }
 
     /// Pixels of the strip. An odd number of blocks of 32 keeps channels, which lie so many pixels apart in the
@@ -95,13 +136,30 @@ impl Frame {
 
     /// Numbers of the laid strip, which is also the distance of its parts in words.
     pub(super) fn elements(&self) -> usize {
-        self.channel_blocks() * SIDE * self.pixels()
+        match self.few {
+            // The last pixel's steps read on.
+            Some(step) => (step * self.pixels() + FARTHEST).next_multiple_of(SIDE),
+            None => self.channel_blocks() * SIDE * self.pixels(),
+        }
     }
 
     /// Lays rows of a sample, `[channel block][pixel][32]` for each part. The bits of the largest absolute value.
     pub(super) fn lay(&self, isa: Isa, parts: usize, sample: &[f32], rows: &Rows, to: &mut [u16]) -> u32 {
         let (rows, first) = rows;
         let mut largest = 0;
+        if let Some(step) = self.few {
+            for phase in 0..self.phases() {
+                let place =
+                    |row: usize| (phase * self.each() + (first + row - rows.start) * self.size[1]) * step;
+                for row in rows.clone() {
+                    let from = (row * self.phases[0] + phase).wrapping_sub(self.origin[0]);
+                    largest = largest.max(self.lay_row(isa, parts, sample, from, to, place(row)));
+                }
+                // The last pixels' steps read on, and what they read must be a number.
+                clear(parts, to, (place(rows.end), FARTHEST), self.elements());
+            }
+            return largest;
+        }
         for phase in 0..self.phases() {
             let (down, along) = (phase / self.phases[1], phase % self.phases[1]);
             let columns = self.columns(along);
@@ -123,6 +181,32 @@ impl Frame {
                 }
             }
         }
+        largest
+    }
+
+    /// Lays row `from` of an image of few channels, or zeros where there is none, from element `at` on.
+    fn lay_row(&self, isa: Isa, parts: usize, sample: &[f32], from: usize, to: &mut [u16], at: usize) -> u32 {
+        let (length, plane) = (self.size[1] * self.step(), self.elements());
+        if from >= self.image[0] {
+            clear(parts, to, (at, length), plane);
+            return 0;
+        }
+        let left = (self.origin[1] * self.channels).min(length);
+        let live = (self.image[1] * self.channels).min(length - left);
+        let numbers = &sample[from * self.image[1] * self.channels..][..live];
+        let run = |count: usize, channels: usize| Run {
+            count,
+            stride: SIDE,
+            channels,
+        };
+        clear(parts, to, (at, left), plane);
+        let (lines, rest) = (live / SIDE, live % SIDE);
+        let mut largest = lay(isa, parts, numbers, run(lines, SIDE), to, (at + left, plane));
+        if rest > 0 {
+            let (numbers, at) = (&numbers[lines * SIDE..], at + left + lines * SIDE);
+            largest = largest.max(lay(isa, parts, numbers, run(1, rest), to, (at, plane)));
+        }
+        clear(parts, to, (at + left + live, length - left - live), plane);
         largest
     }
 

@@ -5,6 +5,8 @@
 
 use std::ops::Range;
 
+use graph::ops::BoundWindow;
+
 use super::super::{Kernel, Reading, Rows, Task, Work};
 use super::frame::Frame;
 use super::planes::Planes;
@@ -55,6 +57,8 @@ pub(super) struct Sweep {
     pub fit: usize,
     pub together: usize,
     pub reading: Reading,
+    /// The window, where pixels of few channels are laid without filling.
+    pub few: Option<BoundWindow>,
 }
 
 /// What the epilogue adds, and what lies before the result's first element.
@@ -63,6 +67,8 @@ struct Added<'a> {
     bias: Option<&'a [f32]>,
     residual: Option<&'a [f32]>,
     skipped: usize,
+    /// The window and the weights as they are, of few channels.
+    few: Option<(BoundWindow, &'a [f32])>,
 }
 
 /// Some rows of one sample's result, or all of several samples.
@@ -119,6 +125,9 @@ impl Kernel for Sweep {
             bias: bias.map(|k| task.input(k)),
             residual: residual.map(|k| task.input(k)),
             skipped,
+            few: self
+                .few
+                .map(|window| (window, task.input(task.operands.len() - 1))),
         };
         let scratch = words_mut(&mut task.scratch[..self.scratch()]);
         let whole = self.together > 1 && rows == (0..high);
@@ -170,7 +179,7 @@ impl Sweep {
         };
         // Infinite weights must not meet the frame's zeros, so the frame then is marked.
         let can_split = splits_weights && splits(lay(self.tiles.parts));
-        if !can_split {
+        if !can_split && self.few.is_none() {
             lay(PLAIN);
         }
         (rows.start, can_split)
@@ -186,11 +195,14 @@ impl Sweep {
         output: &mut [f32],
     ) {
         let (top, can_split) = self.lay(strip, x, splits_weights, scratch);
+        if let (Some((window, raw)), false) = (added.few, can_split) {
+            return self.plainly(strip, x, (window, raw), added, output);
+        }
         let left = Left {
             words: scratch,
             plain: !can_split,
             plane: self.frame.elements(),
-            row: SIDE,
+            row: self.frame.step(),
             at: 0,
         };
         let (mut first, mut second) = (Block::ZERO, Block::ZERO);
@@ -208,7 +220,7 @@ impl Sweep {
                 let stacked = (strip.samples.len() - 1) * self.frame.size[0] + rows.len();
                 let flat = (stacked - 1) * self.frame.size[1] + pass.size[1];
                 for first in (0..flat).step_by(SIDE) {
-                    let at = (above + first) * SIDE;
+                    let at = (above + first) * self.frame.step();
                     session.product(&Left { at, ..left }, &pass.starts, &right, block);
                     if let Some(done) = pending {
                         self.scatter(strip, done, added, before, output);
@@ -224,6 +236,52 @@ impl Sweep {
         }
         if let Some(done) = pending {
             self.scatter(strip, done, added, before, output);
+        }
+    }
+
+    /// A strip of an image of few channels straight from numbers that cannot be split.
+    fn plainly(
+        &self,
+        strip: &Strip,
+        x: &[f32],
+        (w, weights): (BoundWindow, &[f32]),
+        added: Added,
+        output: &mut [f32],
+    ) {
+        let (channels, outputs) = (self.frame.channels, self.weights.lines);
+        let places = strip
+            .rows
+            .clone()
+            .flat_map(|row| (0..w.output[1]).map(move |column| (row, column)));
+        for (n, (row, column)) in strip
+            .samples
+            .clone()
+            .flat_map(|n| places.clone().map(move |at| (n, at)))
+        {
+            let at = ((n * self.output[0] + row) * self.output[1] + column) * outputs;
+            let to = &mut output[at - added.skipped..][..outputs];
+            to.fill(0.0);
+            for (u, v) in (0..w.kernel[0]).flat_map(|u| (0..w.kernel[1]).map(move |v| (u, v))) {
+                let y = (row * w.stride[0] + u * w.dilation[0]).wrapping_sub(w.padding[0]);
+                let across = (column * w.stride[1] + v).wrapping_sub(w.padding[2]);
+                if y >= w.image[0] || across >= w.image[1] {
+                    continue;
+                }
+                let pixel = n * self.image + y * w.image[1] + across;
+                let pixel = &x[pixel * channels..][..channels];
+                let tap = &weights[(u * w.kernel[1] + v) * channels * outputs..];
+                for (x, weights) in pixel.iter().zip(tap.chunks_exact(outputs)) {
+                    to.iter_mut()
+                        .zip(weights)
+                        .for_each(|(sum, weight)| *sum = x.mul_add(*weight, *sum));
+                }
+            }
+            for (channel, to) in to.iter_mut().enumerate() {
+                *to += added.bias.map_or(0.0, |bias| bias[channel]);
+                *to += added.residual.map_or(0.0, |residual| residual[at + channel]);
+                // NaN stays NaN.
+                *to = if self.epilogue.relu && *to < 0.0 { 0.0 } else { *to };
+            }
         }
     }
 
