@@ -109,6 +109,23 @@ fn images_of_few_channels() {
     }
 }
 
+/// A small image alone is split by its output channels, whose panels are then put together.
+#[test]
+fn a_small_image_alone() {
+    let x = Symbol::input("x", [5, 6, 40]);
+    for (window, size) in [([1, 1], [5, 6]), ([2, 2], [3, 3])] {
+        let window = Window {
+            padding: Padding::Same,
+            stride: window,
+            ..Window::default()
+        };
+        let y = Symbol::apply(Conv2d { window, groups: 1 }, &[&x, &parameter(&[3, 3, 40, 70])]).unwrap();
+        let y = y.add(&parameter(&[70])).unwrap();
+        let z = Symbol::input("z", [size[0], size[1], 70]);
+        check_precisions(&y.add(&z).unwrap(), 1);
+    }
+}
+
 /// So many weights that they are split instead of the samples, by channels.
 #[test]
 fn the_gradient_of_many_weights() {

@@ -47,7 +47,15 @@ pub(super) fn build(
         chunks: 1,
         ..*context
     };
-    let built = build_kernel(&context, action, epilogue, operands, output)?;
+    let mut built = build_kernel(&context, action, epilogue, operands, output)?;
+    if built.before.is_some() {
+        // A step before it has no place here; the kernels without tiles have none.
+        let context = BuildContext {
+            tiles: None,
+            ..context
+        };
+        built = build_kernel(&context, action, epilogue, operands, output)?;
+    }
     let each = |(k, o): (usize, &OperandInfo)| match built.by_sample.get(k) {
         Some(true) => o.shape.elements() / images,
         _ => 0,

@@ -10,7 +10,7 @@ use super::super::{BuildContext, Reading, Work};
 use super::frame::{FARTHEST, Frame};
 use super::planes::{Planes, Side};
 use super::rule;
-use super::sweep::{Pass, Sweep};
+use super::sweep::{Joined, Pass, Sweep};
 use super::tile::{SIDE, Starts, Tiles};
 use crate::plan::Epilogue;
 
@@ -20,6 +20,8 @@ const STRIP: usize = 512 * 1024;
 const PIXELS: usize = 512;
 /// Channels from which on pixels are filled up to 32.
 const FEW: usize = 16;
+/// One sample alone with so many times more depth than pixels is not cut: its output channels are split instead.
+const DEEP: usize = 4;
 /// Parts into which one sample alone is cut, for the threads.
 const PARTS: usize = 8;
 
@@ -32,11 +34,24 @@ struct Fit {
 
 /// `high` rows of the result, `step` of which belong to one row of the frame's phases, which beyond their own reach
 /// `reach` more.
-fn fit(context: &BuildContext, parts: usize, frame: &Frame, [high, step, reach]: [usize; 3]) -> Fit {
+fn fit(
+    context: &BuildContext,
+    parts: usize,
+    frame: &Frame,
+    [high, step, reach]: [usize; 3],
+    depth: usize,
+) -> Fit {
     let row = frame.row() * parts * 2;
     let wished = (STRIP / row.max(1)).saturating_sub(reach);
     let wished = wished.max(PIXELS.div_ceil(frame.size[1])).max(1);
     let whole = high.div_ceil(step);
+    if context.batch == 1 && DEEP * frame.size[0] * frame.size[1] <= depth {
+        return Fit {
+            room: frame.size[0],
+            rows: high,
+            samples: 1,
+        };
+    }
     if context.batch > 1 && 2 * frame.size[0] <= wished + reach {
         let samples = ((wished + reach) / frame.size[0]).min(context.batch);
         let room = samples * frame.size[0];
@@ -108,6 +123,8 @@ fn build(
                 frame.channel_blocks() * SIDE
             },
         weights: weights.steps.len() * SIDE * weights.lines / context.batch,
+        // One sample alone is a prediction, for which weights were packed before.
+        packing: context.batch > 1,
         narrowest,
     };
     if !rule::worth(tiles, &cost) {
@@ -122,6 +139,16 @@ fn build(
         },
         _ => Work::Samples,
     };
+    let by_panel = context.batch == 1 && fit.rows >= output[0] && weights.panels() > 1 && !raw;
+    if by_panel {
+        return Some(panels(
+            tiles,
+            (frame, image, passes),
+            weights,
+            (output, epilogue),
+            reading,
+        ));
+    }
     let [_, residual] = epilogue.operands(2);
     let by_sample = |k: usize| work == Work::Samples && (k == 0 || Some(k) == residual);
     let operands = 2 + epilogue.count();
@@ -139,9 +166,48 @@ fn build(
         together: fit.samples,
         reading,
         few,
+        by_panel: false,
     };
     let built = Built::new(sweep, by_sample).packing(1, weights);
     Some(if raw { built.with(1) } else { built })
+}
+
+/// A small sample alone, split by panels of output channels.
+fn panels(
+    tiles: Tiles,
+    (frame, image, passes): (Frame, usize, Vec<Pass>),
+    weights: Planes,
+    (output, epilogue): ([usize; 2], Epilogue),
+    reading: Reading,
+) -> Built {
+    let each = output[0] * output[1] * SIDE;
+    let count = weights.panels();
+    let joined = Joined {
+        isa: tiles.isa,
+        output: [output[0], output[1], weights.lines],
+        epilogue,
+    };
+    let sweep = Sweep {
+        tiles,
+        frame,
+        image,
+        weights: weights.clone(),
+        passes,
+        output,
+        epilogue: Epilogue::default(),
+        work: Work::Pieces {
+            count,
+            elements: each,
+        },
+        fit: output[0],
+        together: 1,
+        reading,
+        few: None,
+        by_panel: true,
+    };
+    Built::new(joined, vec![])
+        .packing(1, weights)
+        .after(sweep, count * each)
 }
 
 /// The convolution on tiles, if it is worth it.
@@ -162,7 +228,13 @@ pub(super) fn forward(
     let whole = forward_frame(&s);
     let [kh, kw] = s.window.kernel;
     let reach = whole.size[0] - s.window.output[0];
-    let fit = fit(context, tiles.parts, &whole, [s.window.output[0], 1, reach]);
+    let fit = fit(
+        context,
+        tiles.parts,
+        &whole,
+        [s.window.output[0], 1, reach],
+        kh * kw * s.channels,
+    );
     let frame = whole.with_room(fit.room);
     let (mut starts, mut steps) = (Vec::new(), Vec::new());
     for block in 0..frame.channel_blocks() {
@@ -217,7 +289,13 @@ fn forward_few(context: &BuildContext, tiles: Tiles, s: &Conv2dSizes, epilogue: 
     let below = reach(0, w.dilation[0] * (kh - 1) + 1);
     let size = [w.output[0] + below, w.output[1] + reach(1, kw)];
     let whole = Frame::few(w.image, s.channels, w.stride, [w.padding[0], w.padding[2]], size);
-    let fit = fit(context, tiles.parts, &whole, [w.output[0], 1, below]);
+    let fit = fit(
+        context,
+        tiles.parts,
+        &whole,
+        [w.output[0], 1, below],
+        kh * kw * s.channels,
+    );
     let frame = whole.with_room(fit.room);
     let along = kw * s.channels;
     let (mut starts, mut steps) = (Vec::new(), Vec::new());
@@ -320,7 +398,13 @@ pub(super) fn transposed(
     let whole = Frame::new(w.output, s.outputs, [1, 1], origin, [size(0), size(1)]);
     // Phases may begin a row apart, in the frame and in the result.
     let reach = before(0) + 2;
-    let fit = fit(context, tiles.parts, &whole, [w.image[0], w.stride[0], reach]);
+    let fit = fit(
+        context,
+        tiles.parts,
+        &whole,
+        [w.image[0], w.stride[0], reach],
+        w.kernel[0] * w.kernel[1] * s.outputs,
+    );
     let frame = whole.with_room(fit.room);
     let (mut passes, mut steps) = (Vec::new(), Vec::new());
     for (i, j) in (0..w.stride[0]).flat_map(|i| (0..w.stride[1]).map(move |j| (i, j))) {

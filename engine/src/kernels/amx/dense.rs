@@ -44,6 +44,7 @@ pub(super) fn build(
         blocks: m.div_ceil(SIDE) * k.div_ceil(SIDE) * n.div_ceil(SIDE),
         splits: m * k + k * n,
         weights: 0,
+        packing: true,
         narrowest: m.min(k).min(n),
     };
     if !rule::worth(tiles, &work) {

@@ -25,8 +25,9 @@ pub(super) struct Cost {
     pub blocks: usize,
     /// Numbers that are split.
     pub splits: usize,
-    /// Weights that are packed, and read, for each sample's share.
+    /// Weights that are read, each sample's share, and whether they are packed first.
     pub weights: usize,
+    pub packing: bool,
     /// The smallest of rows, depth (in channels) and columns.
     pub narrowest: usize,
 }
@@ -37,8 +38,8 @@ const NARROWEST: usize = 16;
 const FMA: f64 = 90.0;
 /// Nanoseconds for each part of a number that is split, the way of results into memory included.
 const SPLIT: f64 = 0.2;
-/// The same of a weight, whose parts come from memory, not from a cache.
-const PACK: f64 = 0.35;
+/// Nanoseconds in which two bytes of a weight come from memory.
+const READ: f64 = 0.17;
 
 /// Nanoseconds of a step of 32 × 32 × 32 on the tile unit, operands from the second cache.
 fn step(parts: usize) -> f64 {
@@ -55,9 +56,11 @@ pub(super) fn worth(tiles: Tiles, cost: &Cost) -> bool {
         return true;
     }
     let parts = tiles.parts as f64;
-    let numbers = cost.splits as f64 * SPLIT + cost.weights as f64 * PACK;
+    let weights = cost.weights as f64;
+    let each = READ + if cost.packing { SPLIT } else { 0.0 };
+    let numbers = cost.splits as f64 * SPLIT + weights * each;
     let tile_time = cost.blocks as f64 * step(tiles.parts) + parts * numbers;
-    cost.narrowest >= NARROWEST && tile_time < cost.macs as f64 / FMA
+    cost.narrowest >= NARROWEST && tile_time < cost.macs as f64 / FMA + weights * 2.0 * READ
 }
 
 #[cfg(test)]
@@ -73,6 +76,7 @@ mod tests {
             blocks: 9 * blocks * blocks * pixels.div_ceil(SIDE),
             splits: blocks * SIDE * pixels,
             weights: 0,
+            packing: true,
             narrowest: channels,
         };
         let isa = Isa::detect();

@@ -14,6 +14,7 @@ use super::split::{PLAIN, splits};
 use super::store::{Store, store};
 use super::tile::{Block, Left, SIDE, Session, Starts, Tiles, words_mut};
 use crate::plan::Epilogue;
+use crate::{Isa, per_isa};
 
 /// The outputs of one phase, all in the frame's flat order.
 pub(super) struct Pass {
@@ -59,6 +60,8 @@ pub(super) struct Sweep {
     pub reading: Reading,
     /// The window, where pixels of few channels are laid without filling.
     pub few: Option<BoundWindow>,
+    /// Whether the pieces are panels of output channels, `[panel][pixel][32]`, which [`Joined`] puts together.
+    pub by_panel: bool,
 }
 
 /// What the epilogue adds, and what lies before the result's first element.
@@ -76,6 +79,8 @@ struct Added<'a> {
 struct Strip {
     samples: Range<usize>,
     rows: Range<usize>,
+    /// Of output channels.
+    panels: Range<usize>,
 }
 
 /// A block that is not stored yet.
@@ -110,7 +115,13 @@ impl Kernel for Sweep {
         let (x, weights) = (task.input(0), task.input(1));
         let [bias, residual] = self.epilogue.operands(2);
         let high = self.output[0];
+        let panels = if self.by_panel {
+            task.range.clone()
+        } else {
+            0..self.weights.panels()
+        };
         let (samples, rows) = match self.work {
+            Work::Pieces { .. } if self.by_panel => (0..1, 0..high),
             Work::Pieces { .. } => {
                 let rows = task.range.start * self.fit..(task.range.end * self.fit).min(high);
                 (0..1, rows)
@@ -141,6 +152,7 @@ impl Kernel for Sweep {
                 let strip = Strip {
                     samples: samples.clone(),
                     rows: first..(first + fit).min(rows.end),
+                    panels: panels.clone(),
                 };
                 self.strip(&session, &strip, (x, scratch), weights, added, task.output);
             }
@@ -209,7 +221,7 @@ impl Sweep {
         let (mut block, mut before) = (&mut first, &mut second);
         let mut pending: Option<Pending> = None;
         // Output channels outside: a panel of weights stays in the caches for all pixels.
-        for panel in 0..self.weights.panels() {
+        for panel in strip.panels.clone() {
             for (number, pass) in self.passes.iter().enumerate() {
                 let rows = pass.rows_of(&strip.rows);
                 if rows.is_empty() || pass.size[1] == 0 {
@@ -290,11 +302,18 @@ impl Sweep {
         let Pending { pass, panel, first } = done;
         let pass = &self.passes[pass];
         let rows = pass.rows_of(&strip.rows);
-        let outputs = self.weights.lines;
+        let (outputs, columns, before) = match self.by_panel {
+            true => (
+                SIDE,
+                SIDE,
+                (panel - strip.panels.start) * self.output[0] * self.output[1] * SIDE,
+            ),
+            false => (self.weights.lines, self.weights.lines_of(panel), panel * SIDE),
+        };
         let mut how = Store {
             skip: 0,
             rows: 0,
-            columns: self.weights.lines_of(panel),
+            columns,
             stride: outputs * pass.spread[1],
             accumulate: false,
             bias: added.bias.map(|b| &b[panel * SIDE..]),
@@ -318,7 +337,7 @@ impl Sweep {
                 let to_row = pass.origin[0] + (rows.start + row) * pass.spread[0];
                 let to_row = (strip.samples.start + sample) * self.output[0] + to_row;
                 let to_column = pass.origin[1] + column * pass.spread[1];
-                let at = (to_row * self.output[1] + to_column) * outputs + panel * SIDE;
+                let at = (to_row * self.output[1] + to_column) * outputs + before;
                 how.residual = added.residual.map(|r| &r[at..]);
                 store(self.tiles.isa, block, &mut output[at - added.skipped..], &how);
             }
@@ -326,3 +345,66 @@ impl Sweep {
         }
     }
 }
+
+/// Panels of output channels side by side, and what a convolution ends with.
+pub(super) struct Joined {
+    pub isa: Isa,
+    /// Rows, columns and channels of the result.
+    pub output: [usize; 3],
+    pub epilogue: Epilogue,
+}
+
+impl Kernel for Joined {
+    fn work(&self) -> Work {
+        let [rows, columns, channels] = self.output;
+        Work::Pieces {
+            count: rows,
+            elements: columns * channels,
+        }
+    }
+
+    fn run(&self, task: Task<'_>) {
+        let [rows, columns, channels] = self.output;
+        let panels = task.input(0).chunks_exact(rows * columns * SIDE);
+        // Behind the panels stand the convolution's own operands.
+        let [bias, residual] = self.epilogue.operands(3);
+        let (bias, residual) = (bias.map(|k| task.input(k)), residual.map(|k| task.input(k)));
+        let pixels = task.range.start * columns..task.range.end * columns;
+        for (number, panel) in panels.enumerate() {
+            let channel = number * SIDE;
+            for (pixel, at) in pixels.clone().zip((channel..).step_by(channels)) {
+                let width = SIDE.min(channels - channel);
+                let place = pixel * channels + channel;
+                let sum = Sum {
+                    from: &panel[pixel * SIDE..][..width],
+                    bias: bias.map(|bias| &bias[channel..][..width]),
+                    residual: residual.map(|residual| &residual[place..][..width]),
+                    relu: self.epilogue.relu,
+                };
+                finish(self.isa, &sum, &mut task.output[at..at + width]);
+            }
+        }
+    }
+}
+
+/// Some channels of a pixel.
+struct Sum<'a> {
+    from: &'a [f32],
+    bias: Option<&'a [f32]>,
+    residual: Option<&'a [f32]>,
+    relu: bool,
+}
+
+per_isa!(
+    fn finish(sum: &Sum<'_>, to: &mut [f32]) {
+        to.copy_from_slice(sum.from);
+        for added in [sum.bias, sum.residual].into_iter().flatten() {
+            to.iter_mut().zip(added).for_each(|(to, x)| *to += x);
+        }
+        if sum.relu {
+            // NaN stays NaN.
+            to.iter_mut()
+                .for_each(|to| *to = if *to < 0.0 { 0.0 } else { *to });
+        }
+    }
+);

@@ -105,6 +105,31 @@ unsafe fn lay_parts<const PARTS: usize>(from: *const f32, run: Run, to: *mut u16
 pub(super) unsafe fn pair(
     parts: usize,
     from: *const f32,
+    size: (usize, usize, usize),
+    to: *mut u16,
+    plane: usize,
+) -> u32 {
+    // SAFETY: handed on.
+    unsafe {
+        match (parts, size.0 == SIDE && size.1 == SIDE) {
+            (1, true) => pair_parts::<1, true>(from, size, to, plane),
+            (2, true) => pair_parts::<2, true>(from, size, to, plane),
+            (_, true) => pair_parts::<3, true>(from, size, to, plane),
+            (1, false) => pair_parts::<1, false>(from, size, to, plane),
+            (2, false) => pair_parts::<2, false>(from, size, to, plane),
+            (_, false) => pair_parts::<3, false>(from, size, to, plane),
+        }
+    }
+}
+
+/// `WHOLE`: of 32 rows and columns.
+///
+/// # Safety
+/// As [`pair`].
+#[inline]
+#[target_feature(enable = "avx512f,avx512bw")]
+unsafe fn pair_parts<const PARTS: usize, const WHOLE: bool>(
+    from: *const f32,
     (rows, columns, stride): (usize, usize, usize),
     to: *mut u16,
     plane: usize,
@@ -112,24 +137,35 @@ pub(super) unsafe fn pair(
     let upper = _mm512_set1_epi32(0xffff_0000_u32 as i32);
     let magnitude = _mm512_set1_epi32(0x7fff_ffff);
     let mut largest = _mm512_setzero_si512();
-    for at in 0..SIDE {
-        let (pair, half) = (at / 2, at % 2);
-        let mask = first16(columns.saturating_sub(half * 16));
-        // SAFETY: by the contract; masked lanes are not read, and rows beyond the last not at all.
-        let row = |row: usize| unsafe {
-            let mask = if row < rows { mask } else { 0 };
-            _mm512_maskz_loadu_ps(mask, from.wrapping_add(row * stride + half * 16))
-        };
-        let (mut even, mut odd) = (row(2 * pair), row(2 * pair + 1));
-        for x in [even, odd] {
-            largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_castps_si512(x), magnitude));
-        }
-        for p in 0..parts {
-            let (a, b) = (rounded(even), rounded(odd));
-            let words = _mm512_or_si512(_mm512_srli_epi32::<16>(a), _mm512_and_si512(b, upper));
-            // SAFETY: by the contract.
-            unsafe { _mm512_storeu_si512(to.add(p * plane + at * SIDE).cast(), words) };
-            (even, odd) = (rest(even, a), rest(odd, b));
+    for pair in 0..SIDE / 2 {
+        for half in 0..2 {
+            // SAFETY: by the contract; masked lanes are not read, and rows beyond the last not at all.
+            let row = |row: usize| unsafe {
+                let from = from.wrapping_add(row * stride + half * 16);
+                match WHOLE {
+                    true => _mm512_loadu_ps(from),
+                    false if row < rows => {
+                        _mm512_maskz_loadu_ps(first16(columns.saturating_sub(half * 16)), from)
+                    }
+                    false => _mm512_setzero_ps(),
+                }
+            };
+            let (mut even, mut odd) = (row(2 * pair), row(2 * pair + 1));
+            for x in [even, odd] {
+                largest = _mm512_max_epu32(largest, _mm512_and_si512(_mm512_castps_si512(x), magnitude));
+            }
+            for p in 0..PARTS {
+                let (a, b) = (rounded(even), rounded(odd));
+                let words = _mm512_or_si512(_mm512_srli_epi32::<16>(a), _mm512_and_si512(b, upper));
+                // SAFETY: by the contract.
+                unsafe {
+                    let to = to.add(p * plane + (2 * pair + half) * SIDE);
+                    _mm512_storeu_si512(to.cast(), words);
+                }
+                if p + 1 < PARTS {
+                    (even, odd) = (rest(even, a), rest(odd, b));
+                }
+            }
         }
     }
     _mm512_reduce_max_epu32(largest)

@@ -53,6 +53,7 @@ pub(super) fn build(
         blocks: 0,
         splits: 0,
         weights: 0,
+        packing: true,
         narrowest: s.channels.min(s.outputs),
     };
     let batch = s.batch;
