@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::{check, numbers};
+use common::{check, check_precisions, numbers};
 use graph::ops::{Conv2d, Fit, Padding, UnaryKind, Window};
 use graph::{Binding, Symbol, interpret::evaluate};
 use graticule_engine::{Engine, Isa, Parameters, Program, Request};
@@ -42,6 +42,24 @@ proptest! {
             y = y.unary(UnaryKind::Relu).unwrap();
         }
         check(&y, batch);
+    }
+}
+
+/// Wide layers, whose products go to the tile unit: odd images, channels that fill no block, bias, residual.
+#[test]
+fn products_on_tiles() {
+    for (h, w, c, o, padding, batch) in [
+        (5, 7, 64, 64, 1, 3),
+        (9, 4, 70, 97, 0, 2),
+        (14, 13, 100, 66, 2, 1),
+    ] {
+        let x = Symbol::input("x", [h, w, c]);
+        let y = Symbol::apply(conv(padding), &[&x, &parameter(&[3, 3, c, o])]).unwrap();
+        let mut y = y.add(&parameter(&[o])).unwrap();
+        if c == o {
+            y = y.add(&x).unwrap();
+        }
+        check_precisions(&y, batch);
     }
 }
 

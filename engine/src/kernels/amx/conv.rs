@@ -4,7 +4,7 @@
 use graph::Shape;
 use graph::ops::{BoundWindow, Conv2d, Conv2dSizes, Conv2dTransposed};
 
-use super::super::conv::{equal_macs, reading};
+use super::super::conv::{by_tiles, equal_macs, reading};
 use super::super::registry::Built;
 use super::super::{BuildContext, Reading, Work};
 use super::frame::{FARTHEST, Frame};
@@ -222,6 +222,9 @@ pub(super) fn forward(
     if s.groups != 1 || s.batch == 0 || s.batch != context.batch {
         return None;
     }
+    if by_tiles(context, &s, false) {
+        return None;
+    }
     if few(&s) {
         return forward_few(context, tiles, &s, epilogue);
     }
@@ -385,6 +388,9 @@ pub(super) fn transposed(
 ) -> Option<Built> {
     let s = op.sizes(shapes).ok()?;
     if s.groups != 1 || s.batch == 0 || s.batch != context.batch || epilogue != Epilogue::default() {
+        return None;
+    }
+    if by_tiles(context, &s, true) {
         return None;
     }
     let w = &s.window;

@@ -35,6 +35,9 @@ use super::BuildContext;
 use super::registry::Built;
 use crate::plan::Epilogue;
 pub use planes::Planes;
+pub(super) use split::{Rows, Run, lay, pair, splits};
+pub(super) use store::{Store, store};
+pub(super) use tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, words, words_mut};
 pub use tile::{Tiles, Unit};
 
 /// The op's kernel on tiles, if the engine has them, the op is a matrix product or a convolution without

@@ -6,7 +6,7 @@ use crate::kernels::simd::{Simd, on_vectors};
 
 /// What happens on the way.
 #[derive(Clone, Copy)]
-pub(super) struct Store<'a> {
+pub(crate) struct Store<'a> {
     /// Rows of the block before the first that is stored.
     pub skip: usize,
     /// Rows and columns of the block that are stored.
@@ -28,7 +28,7 @@ pub(super) struct Store<'a> {
 ///
 /// # Panics
 /// When the result, the bias or the residual ends before the rows do, which is an error of the caller.
-pub(super) fn store(isa: Isa, block: &Block, to: &mut [f32], how: &Store) {
+pub(crate) fn store(isa: Isa, block: &Block, to: &mut [f32], how: &Store) {
     if how.rows == 0 || how.columns == 0 {
         return;
     }

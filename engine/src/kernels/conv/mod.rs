@@ -75,6 +75,15 @@ pub(super) fn equal_macs(sizes: &Conv2dSizes) -> usize {
     }
 }
 
+/// Whether a convolution, or its way back, takes Winograd's products and leaves them to the tile unit.
+pub(super) fn by_tiles(context: &BuildContext, sizes: &Conv2dSizes, backward: bool) -> bool {
+    let pass = match backward {
+        true => Pass::backward(context, sizes),
+        false => Pass::forward(context, sizes),
+    };
+    winograd::suits(context, &pass) && winograd::tiles(context, &pass).is_some()
+}
+
 /// How rows of a convolution's result, or of the image on the way back, read rows of what they are made of.
 pub(super) fn reading(context: &BuildContext, sizes: &Conv2dSizes, backward: bool) -> Reading {
     match backward {

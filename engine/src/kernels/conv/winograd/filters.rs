@@ -1,10 +1,11 @@
 //! The filters' side: G w Gᵀ, made once for each change of the weights.
 
 use super::sums::TAPS;
-use super::{FREQUENCIES, Isa};
+use super::{FREQUENCIES, Isa, tiles};
+use crate::kernels::amx::{BLOCK, SIDE};
 use crate::kernels::pack::Pack;
 use crate::kernels::simd::{Simd, on_vectors};
-use crate::kernels::{Kernel, Task, Work};
+use crate::kernels::{Kernel, Task, Tiles, Work};
 
 /// Channels that are transformed together.
 const ROWS: usize = 16;
@@ -18,6 +19,8 @@ pub struct Filters {
     pub pack: Pack,
     /// Whose vectors transform them.
     pub isa: Isa,
+    /// The unit, if the products are its own: panels are then as it reads them.
+    pub tiles: Option<Tiles>,
 }
 
 impl Filters {
@@ -32,7 +35,15 @@ impl Filters {
 
     /// Elements of the packed form.
     pub fn elements(&self) -> usize {
-        self.pack.panels() * FREQUENCIES * self.step()
+        self.pack.panels() * self.panel()
+    }
+
+    /// Elements of a panel.
+    fn panel(&self) -> usize {
+        match self.tiles {
+            Some(_) => tiles::panel(self.channels()),
+            None => FREQUENCIES * self.step(),
+        }
     }
 
     /// A panel of one frequency, `[channels][width]`.
@@ -45,25 +56,53 @@ impl Kernel for Filters {
     fn work(&self) -> Work {
         Work::Pieces {
             count: self.pack.panels(),
-            elements: FREQUENCIES * self.step(),
+            elements: self.panel(),
         }
     }
 
     fn run(&self, task: Task<'_>) {
         let from = task.input(0);
-        let mut plain = [0.0f32; TAPS * ROWS * WIDEST];
-        let panels = task.output.chunks_exact_mut(FREQUENCIES * self.step());
+        let panels = task.output.chunks_exact_mut(self.panel());
         for (number, panel) in task.range.clone().zip(panels) {
-            for first in (0..self.channels()).step_by(ROWS) {
-                let rows = first..(first + ROWS).min(self.channels());
-                let size = rows.len() * self.pack.width;
-                for (tap, to) in plain[..TAPS * size].chunks_exact_mut(size).enumerate() {
-                    self.pack.fill_tap(from, (number, TAPS, tap), rows.clone(), to);
+            match self.tiles {
+                Some(tiles) => self.fill_tiles(from, number, tiles, panel),
+                None => {
+                    for first in (0..self.channels()).step_by(ROWS) {
+                        let to = &mut panel[first * self.pack.width..];
+                        self.transform_rows(from, number, first, (to, self.step()));
+                    }
                 }
-                let to = &mut panel[first * self.pack.width..];
-                transform(self.isa, &plain[..TAPS * size], to, self.step());
             }
         }
+    }
+}
+
+impl Filters {
+    /// Some channels of a panel, from `first` on, `step` elements from frequency to frequency.
+    fn transform_rows(&self, from: &[f32], number: usize, first: usize, (to, step): (&mut [f32], usize)) {
+        let mut plain = [0.0f32; TAPS * ROWS * WIDEST];
+        let rows = first..(first + ROWS).min(self.channels());
+        let size = rows.len() * self.pack.width;
+        for (tap, to) in plain[..TAPS * size].chunks_exact_mut(size).enumerate() {
+            self.pack.fill_tap(from, (number, TAPS, tap), rows.clone(), to);
+        }
+        transform(self.isa, &plain[..TAPS * size], to, step);
+    }
+
+    /// A panel as the tile unit reads it.
+    fn fill_tiles(&self, from: &[f32], number: usize, tiles: Tiles, panel: &mut [f32]) {
+        let mut made = [0.0f32; FREQUENCIES * BLOCK];
+        let blocks = self.channels().div_ceil(SIDE);
+        let mut largest = 0;
+        for block in 0..blocks {
+            let live = SIDE.min(self.channels() - block * SIDE);
+            for first in (0..live).step_by(ROWS) {
+                let to = &mut made[first * SIDE..];
+                self.transform_rows(from, number, block * SIDE + first, (to, BLOCK));
+            }
+            largest = largest.max(tiles::write_filters(tiles, &made, (live, block, blocks), panel));
+        }
+        tiles::mark(panel, largest);
     }
 }
 

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use super::gather::{Results, gather};
 use super::spread::{TileRow, Which, spread};
+use super::tiles::{Products, tiles};
 use super::{FREQUENCIES, Filters, NARROWEST, Planes, SMALLEST, first_tap, together};
 use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
 use crate::kernels::conv::direct::{Call, Direct};
@@ -30,6 +31,8 @@ struct Winograd {
     source: Planes,
     result: Planes,
     zeros: Vec<f32>,
+    /// Who multiplies, if it is the tile unit.
+    tiles: Option<Products>,
 }
 
 /// Whether it is faster than the plain sum.
@@ -48,12 +51,13 @@ pub(in super::super) fn build(context: &BuildContext, pass: Pass, epilogue: Epil
     let filters = Filters {
         pack: pass.pack.clone(),
         isa: context.isa,
+        tiles: tiles(context, &pass),
     };
     let [high, wide, outputs] = pass.result;
     let channels = pass.source[2];
-    let tiles = wide.div_ceil(2);
+    let across = wide.div_ceil(2);
     let samples = context.batch.max(1);
-    let together = together(tiles, channels + outputs).min(samples * high.div_ceil(2));
+    let together = together(across, channels + outputs).min(samples * high.div_ceil(2));
     // One sample is split by pairs of rows.
     let work = match image_work(context, &pass) {
         Work::Pieces { .. } => Work::Pieces {
@@ -67,8 +71,11 @@ pub(in super::super) fn build(context: &BuildContext, pass: Pass, epilogue: Epil
         first: first_tap(&pass).unwrap_or_default(),
         work,
         together,
-        source: Planes::new(together * tiles, channels),
-        result: Planes::new(together * tiles, outputs),
+        source: Planes::new(together * across, channels),
+        result: Planes::new(together * across, outputs),
+        tiles: filters
+            .tiles
+            .map(|tiles| Products::new(tiles, [channels, outputs], together * across)),
         zeros: vec![0.0; channels],
         direct: Direct::new(context, pass, epilogue, work),
         filters: filters.clone(),
@@ -92,7 +99,8 @@ impl Kernel for Winograd {
 
     fn scratch(&self) -> usize {
         let pack = &self.filters.pack;
-        (self.source.elements() + self.result.elements()).max(pack.rows * pack.width)
+        let products = self.tiles.as_ref().map_or(0, Products::scratch);
+        (self.source.elements() + self.result.elements() + products).max(pack.rows * pack.width)
     }
 
     fn run(&self, mut task: Task<'_>) {
@@ -110,9 +118,9 @@ impl Kernel for Winograd {
         let mut again: Vec<Place> = Vec::new();
         for begin in (0..samples * each).step_by(self.together) {
             let block = begin..(begin + self.together).min(samples * each);
-            self.products(&mut task, block.clone().map(place));
+            let whole = self.products(&mut task, block.clone().map(place));
             for (k, place) in block.map(place).enumerate() {
-                if !self.results(&mut task, k, place, (&rows, skipped)) {
+                if !whole || !self.results(&mut task, k, place, (&rows, skipped)) {
                     again.push(place);
                 }
             }
@@ -124,8 +132,9 @@ impl Kernel for Winograd {
 }
 
 impl Winograd {
-    /// The products of some rows of tiles, frequency by frequency, in scratch.
-    fn products(&self, task: &mut Task<'_>, places: impl Iterator<Item = Place>) {
+    /// The products of some rows of tiles, frequency by frequency, in scratch. Whether there are any: the tile unit
+    /// takes no numbers that cannot be split.
+    fn products(&self, task: &mut Task<'_>, places: impl Iterator<Item = Place>) -> bool {
         let pass = &self.direct.pass;
         let ([height, width, channels], outputs) = (pass.source, pass.result[2]);
         let tiles = pass.result[1].div_ceil(2);
@@ -145,6 +154,11 @@ impl Winograd {
             let to = &mut spreads[count * self.source.row..];
             spread(self.isa, row, Which::All, to, self.source);
             count += tiles;
+        }
+        if let Some(tiles) = &self.tiles {
+            let (products, scratch) = products.split_at_mut(self.result.elements());
+            let spreads = (&*spreads, self.source);
+            return tiles.run(count, spreads, packed, (products, self.result), scratch);
         }
         for frequency in 0..FREQUENCIES {
             for panel in 0..self.filters.pack.panels() {
@@ -173,6 +187,7 @@ impl Winograd {
                 );
             }
         }
+        true
     }
 
     /// Some rows of tiles straight from the image, as far as they lie in `rows`.

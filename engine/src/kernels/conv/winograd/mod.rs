@@ -15,6 +15,9 @@
 //! and taps, so that the result is, if anything, closer to the exact one than f32 multiply-adds in a row
 //! (`engine/tests/winograd.rs`); larger tiles would save more and lose digits.
 //!
+//! At the precision `highest` the products of wide layers go to the tile unit, if there is one: transformed tiles and
+//! filters are split into three parts then (`tiles`).
+//!
 //! Numbers that the transforms cannot take (infinities, NaN, sums beyond the largest f32) show as results that are
 //! not finite; those rows are computed again straight from the image.
 
@@ -27,6 +30,7 @@ mod image;
 mod split;
 mod spread;
 mod sums;
+mod tiles;
 mod weights;
 
 use super::geometry::Axis;
@@ -36,6 +40,7 @@ use crate::kernels::Isa;
 pub use filters::Filters;
 pub(super) use image::{build, suits};
 pub(super) use split::build as build_split;
+pub(super) use tiles::tiles;
 pub(super) use weights::{build as build_weights, suits as suits_weights};
 
 /// Channels, before and after, that make the products outweigh the transforms.

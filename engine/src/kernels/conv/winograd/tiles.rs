@@ -1,0 +1,186 @@
+//! Winograd's products on the tile unit, three parts of each number.
+
+use super::{FREQUENCIES, Planes};
+use crate::kernels::amx::{
+    BLOCK, Block, Left, Right, Rows, Run, SIDE, Session, Starts, Store, lay, pair, splits, store, words,
+    words_mut,
+};
+use crate::kernels::conv::pass::Pass;
+use crate::kernels::{BuildContext, Tiles};
+
+/// Parts into which numbers are split: fewer are not as exact as f32, and the transforms would make it worse.
+const PARTS: usize = 3;
+/// Channels, before and after, from which on the unit outweighs the splitting.
+const NARROWEST: usize = 64;
+/// f32 elements in front of a panel of filters, which say whether its numbers could be split.
+pub(super) const HEAD: usize = 16;
+
+/// The unit, if it multiplies the transformed tiles of this pass.
+pub(in super::super) fn tiles(context: &BuildContext, pass: &Pass) -> Option<Tiles> {
+    let wide = pass.source[2].min(pass.result[2]) >= NARROWEST && pass.pack.width == SIDE;
+    context.tiles.filter(|tiles| wide && tiles.parts == PARTS)
+}
+
+/// Elements of a panel of filters of so many channels.
+pub(super) fn panel(channels: usize) -> usize {
+    HEAD + FREQUENCIES * channels.div_ceil(SIDE) * PARTS * BLOCK / 2
+}
+
+/// Writes transformed filters of a block of channels, `[16][32][32]`, of which `live` channels count, into a panel.
+/// The bits of the largest absolute value.
+pub(super) fn write_filters(
+    tiles: Tiles,
+    from: &[f32],
+    (live, block, blocks): (usize, usize, usize),
+    panel: &mut [f32],
+) -> u32 {
+    let words = words_mut(&mut panel[HEAD..]);
+    let rows = Rows {
+        count: live,
+        columns: SIDE,
+        stride: SIDE,
+    };
+    let frequencies = from.chunks_exact(BLOCK).enumerate();
+    let written = frequencies.map(|(frequency, from)| {
+        let at = (frequency * blocks + block) * PARTS * BLOCK;
+        pair(tiles.isa, PARTS, from, rows, words, (at, BLOCK))
+    });
+    written.max().unwrap_or(0)
+}
+
+/// Says of a panel whether its numbers could be split, by the bits of the largest.
+pub(super) fn mark(panel: &mut [f32], largest: u32) {
+    panel[0] = if splits(largest) { 0.0 } else { 1.0 };
+}
+
+/// The products of transformed tiles and filters.
+pub(super) struct Products {
+    pub tiles: Tiles,
+    pub channels: usize,
+    pub outputs: usize,
+    /// Tiles there is room for.
+    room: usize,
+    starts: Starts,
+}
+
+impl Products {
+    pub(super) fn new(tiles: Tiles, [channels, outputs]: [usize; 2], count: usize) -> Self {
+        // An odd number of blocks: channels do not share cache sets.
+        let room = (count.div_ceil(SIDE) | 1) * SIDE;
+        let blocks = channels.div_ceil(SIDE);
+        Self {
+            tiles,
+            channels,
+            outputs,
+            room,
+            starts: Starts::new((0..blocks).map(|block| block * room * SIDE).collect()),
+        }
+    }
+
+    /// f32 elements of scratch memory.
+    pub(super) fn scratch(&self) -> usize {
+        PARTS * self.plane() / 2
+    }
+
+    /// Words of one part.
+    fn plane(&self) -> usize {
+        self.channels.div_ceil(SIDE) * self.room * SIDE
+    }
+
+    /// All frequencies of `count` tiles. Whether all numbers could be split.
+    pub(super) fn run(
+        &self,
+        count: usize,
+        (spreads, source): (&[f32], Planes),
+        packed: &[f32],
+        (products, result): (&mut [f32], Planes),
+        scratch: &mut [f32],
+    ) -> bool {
+        let each = panel(self.channels);
+        if packed.chunks_exact(each).any(|panel| panel[0] != 0.0) {
+            return false;
+        }
+        let scratch = words_mut(&mut scratch[..self.scratch()]);
+        let session = Session::open(self.tiles);
+        let (mut first, mut second) = (Block::ZERO, Block::ZERO);
+        let (mut block, mut before) = (&mut first, &mut second);
+        let mut pending = None;
+        let mut largest = 0;
+        for frequency in 0..FREQUENCIES {
+            let spreads = &spreads[frequency * source.plane..];
+            largest = largest.max(self.lay(count, spreads, source.row, scratch));
+            // Filters inside: 32 tiles stay in the first cache for all of them.
+            for tile in (0..count).step_by(SIDE) {
+                let left = Left {
+                    words: scratch,
+                    plain: false,
+                    plane: self.plane(),
+                    row: SIDE,
+                    at: tile * SIDE,
+                };
+                for (number, panel) in packed.chunks_exact(each).enumerate() {
+                    let right = Right {
+                        words: words(&panel[HEAD..]),
+                        plain: false,
+                        plane: BLOCK,
+                        step: PARTS * BLOCK,
+                        at: frequency * self.starts.len() * PARTS * BLOCK,
+                    };
+                    session.product(&left, &self.starts, &right, block);
+                    // A block is stored while the unit works on the next one.
+                    if let Some(place) = pending {
+                        self.put(before, count, place, (products, result));
+                    }
+                    std::mem::swap(&mut block, &mut before);
+                    pending = Some([frequency, tile, number]);
+                }
+            }
+        }
+        if let Some(place) = pending {
+            self.put(before, count, place, (products, result));
+        }
+        splits(largest)
+    }
+
+    fn put(
+        &self,
+        block: &Block,
+        count: usize,
+        [frequency, tile, panel]: [usize; 3],
+        (products, planes): (&mut [f32], Planes),
+    ) {
+        let how = Store {
+            skip: 0,
+            rows: SIDE.min(count - tile),
+            columns: SIDE.min(self.outputs - panel * SIDE),
+            stride: planes.row,
+            accumulate: false,
+            bias: None,
+            residual: None,
+            relu: false,
+        };
+        let at = frequency * planes.plane + tile * planes.row + panel * SIDE;
+        store(self.tiles.isa, block, &mut products[at..], &how);
+    }
+
+    /// One frequency of the tiles as rows of A. The bits of the largest absolute value.
+    fn lay(&self, count: usize, spreads: &[f32], row: usize, to: &mut [u16]) -> u32 {
+        let blocks = (0..self.channels).step_by(SIDE).zip(self.starts.list());
+        let laid = blocks.map(|(channel, &at)| {
+            let run = Run {
+                count,
+                stride: row,
+                channels: SIDE.min(self.channels - channel),
+            };
+            lay(
+                self.tiles.isa,
+                PARTS,
+                &spreads[channel..],
+                run,
+                to,
+                (at, self.plane()),
+            )
+        });
+        laid.max().unwrap_or(0)
+    }
+}
