@@ -330,7 +330,7 @@ fn forward_few(context: &BuildContext, tiles: Tiles, s: &Conv2dSizes, epilogue: 
         passes: vec![pass],
         output: w.output,
         narrowest: s.outputs.min(kh * along),
-        few: Some(w.clone()),
+        few: Some(*w),
     };
     let speed = (equal_macs(s) / s.batch, reading(context, s, false));
     build(context, tiles, plan, fit, epilogue, speed)
