@@ -37,7 +37,7 @@ use crate::plan::Epilogue;
 pub use planes::Planes;
 pub(super) use split::{Rows, Run, lay, pair, splits};
 pub(super) use store::{Store, store};
-pub(super) use tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, words, words_mut};
+pub(super) use tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Turns, words, words_mut};
 pub use tile::{Tiles, Unit};
 
 /// The op's kernel on tiles, if the engine has them, the op is a matrix product or a convolution without

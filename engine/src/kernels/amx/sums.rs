@@ -14,7 +14,7 @@ use super::frame::Frame;
 use super::pairs::{pairs, place, turned};
 use super::split::splits;
 use super::store::{Store, store};
-use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Tiles};
+use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Tiles, Turns};
 use crate::per_isa;
 
 /// Bytes of both operands of a strip, in their three forms.
@@ -246,9 +246,7 @@ impl Sums {
 
     /// Adds the products of a laid strip. A block is stored while the tile unit works on the next one.
     fn products(&self, session: &Session, laid: &Laid, blocks: &mut [f32], fresh: bool) {
-        let (mut first, mut second) = (Block::ZERO, Block::ZERO);
-        let (mut block, mut before) = (&mut first, &mut second);
-        let mut pending: Option<(usize, bool)> = None;
+        let mut turns = Turns::new();
         for begin in (0..laid.steps).step_by(self.bands.len()) {
             let starts = &self.bands[(laid.steps - begin).min(self.bands.len()) - 1];
             for output in 0..self.outputs() {
@@ -256,19 +254,17 @@ impl Sums {
                 for channel in 0..laid.image.channel_blocks() {
                     for tap in 0..self.taps() {
                         let right = self.right(laid, channel, tap, begin);
-                        session.product(&left, starts, &right, block);
-                        if let Some(done) = pending {
-                            self.put(done, before, blocks);
-                        }
-                        std::mem::swap(&mut block, &mut before);
                         let number = (channel * self.taps() + tap) * self.outputs() + output;
-                        pending = Some((number, !fresh || begin > 0));
+                        let place = (number, !fresh || begin > 0);
+                        if let Some((done, block)) = turns.next(session, (&left, starts, &right), place) {
+                            self.put(done, block, blocks);
+                        }
                     }
                 }
             }
         }
-        if let Some(done) = pending {
-            self.put(done, before, blocks);
+        if let Some((done, block)) = turns.last() {
+            self.put(done, block, blocks);
         }
     }
 

@@ -12,7 +12,7 @@ use super::frame::Frame;
 use super::planes::Planes;
 use super::split::{PLAIN, splits};
 use super::store::{Store, store};
-use super::tile::{Block, Left, SIDE, Session, Starts, Tiles, words_mut};
+use super::tile::{Block, Left, SIDE, Session, Starts, Tiles, Turns, words_mut};
 use crate::plan::Epilogue;
 use crate::{Isa, per_isa};
 
@@ -217,9 +217,7 @@ impl Sweep {
             row: self.frame.step(),
             at: 0,
         };
-        let (mut first, mut second) = (Block::ZERO, Block::ZERO);
-        let (mut block, mut before) = (&mut first, &mut second);
-        let mut pending: Option<Pending> = None;
+        let mut turns = Turns::new();
         // Output channels outside: a panel of weights stays in the caches for all pixels.
         for panel in strip.panels.clone() {
             for (number, pass) in self.passes.iter().enumerate() {
@@ -233,21 +231,20 @@ impl Sweep {
                 let flat = (stacked - 1) * self.frame.size[1] + pass.size[1];
                 for first in (0..flat).step_by(SIDE) {
                     let at = (above + first) * self.frame.step();
-                    session.product(&Left { at, ..left }, &pass.starts, &right, block);
-                    if let Some(done) = pending {
-                        self.scatter(strip, done, added, before, output);
-                    }
-                    std::mem::swap(&mut block, &mut before);
-                    pending = Some(Pending {
+                    let place = Pending {
                         pass: number,
                         panel,
                         first,
-                    });
+                    };
+                    let operands = (&Left { at, ..left }, &pass.starts, &right);
+                    if let Some((done, block)) = turns.next(session, operands, place) {
+                        self.scatter(strip, done, added, block, output);
+                    }
                 }
             }
         }
-        if let Some(done) = pending {
-            self.scatter(strip, done, added, before, output);
+        if let Some((done, block)) = turns.last() {
+            self.scatter(strip, done, added, block, output);
         }
     }
 

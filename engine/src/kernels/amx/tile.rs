@@ -164,6 +164,44 @@ impl Drop for Session {
     }
 }
 
+/// Products one after the other: each is handed on while the unit works on the next one.
+pub(crate) struct Turns<P> {
+    blocks: [Block; 2],
+    /// Which block the next product goes to.
+    now: usize,
+    /// What the last product is for.
+    pending: Option<P>,
+}
+
+impl<P> Turns<P> {
+    pub(crate) fn new() -> Self {
+        Self {
+            blocks: [Block::ZERO; 2],
+            now: 0,
+            pending: None,
+        }
+    }
+
+    /// Makes a product, as [`Session::product`], for `place`. The one before and what it is for.
+    pub(crate) fn next(
+        &mut self,
+        session: &Session,
+        (left, starts, right): (&Left, &Starts, &Right),
+        place: P,
+    ) -> Option<(P, &Block)> {
+        session.product(left, starts, right, &mut self.blocks[self.now]);
+        self.now ^= 1;
+        let before = self.pending.replace(place)?;
+        Some((before, &self.blocks[self.now]))
+    }
+
+    /// The last product and what it is for.
+    pub(crate) fn last(&mut self) -> Option<(P, &Block)> {
+        let last = self.pending.take()?;
+        Some((last, &self.blocks[self.now ^ 1]))
+    }
+}
+
 fn check(parts: usize, left: &Left, starts: &Starts, right: &Right) {
     let reach = left.at + (SIDE - 1) * left.row + SIDE + (parts - 1) * left.plane;
     assert!(

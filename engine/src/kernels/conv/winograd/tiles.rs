@@ -2,8 +2,8 @@
 
 use super::{FREQUENCIES, Planes};
 use crate::kernels::amx::{
-    BLOCK, Block, Left, Right, Rows, Run, SIDE, Session, Starts, Store, lay, pair, splits, store, words,
-    words_mut,
+    BLOCK, Block, Left, Right, Rows, Run, SIDE, Session, Starts, Store, Turns, lay, pair, splits, store,
+    words, words_mut,
 };
 use crate::kernels::conv::pass::Pass;
 use crate::kernels::{BuildContext, Tiles};
@@ -102,9 +102,7 @@ impl Products {
         }
         let scratch = words_mut(&mut scratch[..self.scratch()]);
         let session = Session::open(self.tiles);
-        let (mut first, mut second) = (Block::ZERO, Block::ZERO);
-        let (mut block, mut before) = (&mut first, &mut second);
-        let mut pending = None;
+        let mut turns = Turns::new();
         let mut largest = 0;
         for frequency in 0..FREQUENCIES {
             let spreads = &spreads[frequency * source.plane..];
@@ -126,18 +124,15 @@ impl Products {
                         step: PARTS * BLOCK,
                         at: frequency * self.starts.len() * PARTS * BLOCK,
                     };
-                    session.product(&left, &self.starts, &right, block);
-                    // A block is stored while the unit works on the next one.
-                    if let Some(place) = pending {
-                        self.put(before, count, place, (products, result));
+                    let operands = (&left, &self.starts, &right);
+                    if let Some((done, block)) = turns.next(&session, operands, [frequency, tile, number]) {
+                        self.put(block, count, done, (products, result));
                     }
-                    std::mem::swap(&mut block, &mut before);
-                    pending = Some([frequency, tile, number]);
                 }
             }
         }
-        if let Some(place) = pending {
-            self.put(before, count, place, (products, result));
+        if let Some((done, block)) = turns.last() {
+            self.put(block, count, done, (products, result));
         }
         splits(largest)
     }
