@@ -6,10 +6,10 @@ mod common;
 
 use std::cell::Cell;
 
-use common::{check, check_with, numbers};
+use common::{check, check_precisions, check_with, numbers};
 use graph::ops::{BatchNorm, Conv2d, Fit, Padding, UnaryKind, Window};
 use graph::{Binding, Mode, Shape, Symbol, differentiate, lower};
-use graticule_engine::{Engine, Parameters, Program, Request};
+use graticule_engine::{Engine, Level, Parameters, Program, Request};
 use proptest::prelude::*;
 
 fn parameter(shape: &[usize]) -> Symbol {
@@ -53,7 +53,7 @@ fn trained(y: &Symbol) -> Symbol {
 }
 
 /// Whether training a network that ends in `y` takes samples in bands.
-fn in_bands(y: &Symbol, batch: usize) -> bool {
+fn in_bands(engine: &Engine, y: &Symbol, batch: usize) -> bool {
     let nodes = graph::topological(std::slice::from_ref(y));
     let trainable: Vec<Symbol> = nodes.into_iter().filter(|s| s.as_parameter().is_some()).collect();
     let named: Vec<(String, Symbol)> = trainable
@@ -68,7 +68,7 @@ fn in_bands(y: &Symbol, batch: usize) -> bool {
         ..Request::default()
     };
     let layout = Parameters::new(&named);
-    let program = Program::compile(&Engine::new(1), &request, layout.layout(), &Binding::batch(batch));
+    let program = Program::compile(engine, &request, layout.layout(), &Binding::batch(batch));
     program.unwrap().in_bands()
 }
 
@@ -78,7 +78,7 @@ fn convolution_batch_norm_and_relu_of_large_images() {
     let y = relu(&batch_norm(&conv(&x, 8, (3, 1, 1, 1))));
     let y = relu(&batch_norm(&conv(&y, 12, (3, 1, 1, 1))));
     let y = trained(&y);
-    assert!(in_bands(&y, 2));
+    assert!(in_bands(&Engine::new(1), &y, 2));
     // Always the same numbers: none of them so near to a ReLU's corner that f32 and f64 take different sides.
     let seed = Cell::new(0);
     check_with(&y, 2, 2e-5, |_, count| {
@@ -91,7 +91,11 @@ fn convolution_batch_norm_and_relu_of_large_images() {
 fn small_images_go_whole() {
     let x = Symbol::input("x", [16, 16, 8]);
     let y = relu(&batch_norm(&conv(&x, 8, (3, 1, 1, 1))));
-    assert!(!in_bands(&trained(&conv(&y, 8, (3, 1, 1, 1))), 2));
+    assert!(!in_bands(
+        &Engine::new(1),
+        &trained(&conv(&y, 8, (3, 1, 1, 1))),
+        2
+    ));
 }
 
 proptest! {
@@ -111,7 +115,17 @@ proptest! {
         let b = if residual { b.add(&a).unwrap() } else { b };
         let y = conv(&conv(&b, 6, first), 5, second).unary(UnaryKind::Sigmoid).unwrap();
         let y = trained(&y);
-        prop_assert!(in_bands(&y, 2));
+        prop_assert!(in_bands(&Engine::new(1), &y, 2));
         check(&y, 2);
     }
+}
+
+/// The kernels of the tile unit go by strips of their own inside a band, with a stride too.
+#[test]
+fn large_images_on_tiles() {
+    let x = Symbol::input("x", [120, 72, 17]);
+    let y = conv(&x, 18, (3, 1, 1, 1));
+    let y = conv(&conv(&y, 17, (3, 1, 1, 1)), 16, (3, 2, 1, 1));
+    assert!(in_bands(&Engine::with_isa(1, Level::AmxEmulated), &y, 2));
+    check_precisions(&y, 2);
 }
