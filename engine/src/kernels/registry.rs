@@ -5,7 +5,7 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::conv::Filters;
 use super::{
-    BuildContext, Kernel, OperandInfo, Pack, Planes, Task, Work, amx, apart, chain, conv, cross_entropy,
+    BuildContext, Kernel, Laid, OperandInfo, Pack, Planes, Task, Work, amx, apart, chain, conv, cross_entropy,
     dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement,
     norm, pad, pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
 };
@@ -37,6 +37,8 @@ pub enum Packing {
     Planes(Planes),
     /// Filters for Winograd's products.
     Filters(Filters),
+    /// Strips of a sum over pixels, for the tile unit.
+    Laid(Laid),
 }
 
 impl Packing {
@@ -46,6 +48,7 @@ impl Packing {
             Packing::Panels(pack) => pack.elements(),
             Packing::Planes(planes) => planes.elements(),
             Packing::Filters(filters) => filters.elements(),
+            Packing::Laid(laid) => laid.elements(),
         }
     }
 }
@@ -56,6 +59,16 @@ impl Kernel for Packing {
             Packing::Panels(pack) => pack.work(),
             Packing::Planes(planes) => planes.work(),
             Packing::Filters(filters) => filters.work(),
+            Packing::Laid(laid) => laid.work(),
+        }
+    }
+
+    fn scratch(&self) -> usize {
+        match self {
+            Packing::Panels(pack) => pack.scratch(),
+            Packing::Planes(planes) => planes.scratch(),
+            Packing::Filters(filters) => filters.scratch(),
+            Packing::Laid(laid) => laid.scratch(),
         }
     }
 
@@ -64,6 +77,7 @@ impl Kernel for Packing {
             Packing::Panels(pack) => pack.run(task),
             Packing::Planes(planes) => planes.run(task),
             Packing::Filters(filters) => filters.run(task),
+            Packing::Laid(laid) => laid.run(task),
         }
     }
 }
@@ -77,6 +91,12 @@ impl From<Pack> for Packing {
 impl From<Planes> for Packing {
     fn from(planes: Planes) -> Self {
         Packing::Planes(planes)
+    }
+}
+
+impl From<Laid> for Packing {
+    fn from(laid: Laid) -> Self {
+        Packing::Laid(laid)
     }
 }
 

@@ -59,7 +59,7 @@ pub(super) fn product(
     block: &mut Block,
 ) {
     *block = Block::ZERO;
-    for (s, start) in starts.list().iter().enumerate() {
+    for [start, s] in starts.list() {
         for &(p, q) in products(parts) {
             let a = &left.words[left.at + start + p * left.plane..];
             let b = &right.words[right.at + s * right.step + q * right.plane..][..BLOCK];

@@ -69,7 +69,7 @@ pub(super) fn product(
     block: &mut Block,
 ) {
     *block = Block::ZERO;
-    for (step, &start) in starts.list().iter().enumerate() {
+    for &[start, step] in starts.list() {
         let (a, b) = (left_block(parts, left, start), right_block(parts, right, step));
         multiply(isa, &a, &b, block);
     }

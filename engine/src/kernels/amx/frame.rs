@@ -21,7 +21,7 @@ const BEHIND: usize = SIDE + 2;
 pub(super) const FARTHEST: usize = 8 * SIDE;
 
 /// How strips of an image `[rows, columns, channels]` are laid.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Frame {
     image: [usize; 2],
     pub channels: usize,

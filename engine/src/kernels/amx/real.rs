@@ -3,7 +3,7 @@
 
 use std::arch::asm;
 
-use super::tile::{Block, Left, Right, SIDE, Starts};
+use super::tile::{Block, Left, Right, Starts};
 
 /// Palette 1, all eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
@@ -43,7 +43,8 @@ pub(super) unsafe fn release() {
 macro_rules! load_left {
     () => {
         "tileloadd tmm4, [{at} + {row}]
-         lea {low}, [{at} + {half}]
+         lea {low}, [{at} + {row}*8]
+         lea {low}, [{low} + {row}*8]
          tileloadd tmm5, [{low} + {row}]"
     };
 }
@@ -74,7 +75,7 @@ macro_rules! multiply {
 /// Everything that the loop needs to know, in bytes.
 struct Loop {
     a: *const u16,
-    starts: *const usize,
+    starts: *const [usize; 2],
     steps: usize,
     row: usize,
     plane: usize,
@@ -95,9 +96,11 @@ macro_rules! loops {
                     "2:",
                     "mov {at}, qword ptr [{starts}]",
                     "lea {at}, [{a} + {at}*2]",
+                    "mov {bt}, qword ptr [{starts} + 8]",
+                    "imul {bt}, {b_step}",
+                    "add {bt}, {b}",
                     $($line,)*
-                    "add {b}, {b_step}",
-                    "add {starts}, 8",
+                    "add {starts}, 16",
                     "dec {steps}",
                     "jnz 2b",
                     "tilestored [{c} + {line}], tmm0",
@@ -106,16 +109,16 @@ macro_rules! loops {
                     "tilestored [{c} + {line} + 2112], tmm3",
                     starts = inout(reg) x.starts => _,
                     steps = inout(reg) x.steps => _,
-                    b = inout(reg) x.b => _,
+                    b = in(reg) x.b,
                     a = in(reg) x.a,
                     row = in(reg) x.row,
-                    half = in(reg) x.row * (SIDE / 2),
                     plane = in(reg) x.plane,
                     b_plane = in(reg) x.b_plane,
                     b_step = in(reg) x.b_step,
                     line = in(reg) 128usize,
                     c = in(reg) x.c,
                     at = out(reg) _,
+                    bt = out(reg) _,
                     low = out(reg) _,
                     out("tmm0") _, out("tmm1") _, out("tmm2") _, out("tmm3") _,
                     out("tmm4") _, out("tmm5") _, out("tmm6") _, out("tmm7") _,
@@ -132,7 +135,7 @@ loops!(
     one_part,
     [
         load_left!(),
-        load_right!("{b}"),
+        load_right!("{bt}"),
         multiply!(),
         "/* {plane} {b_plane} */"
     ]
@@ -141,10 +144,10 @@ loops!(
     two_parts,
     [
         load_left!(),
-        "lea {low}, [{b} + {b_plane}]",
+        "lea {low}, [{bt} + {b_plane}]",
         load_right!("{low}"),
         multiply!(),
-        load_right!("{b}"),
+        load_right!("{bt}"),
         multiply!(),
         "add {at}, {plane}",
         load_left!(),
@@ -155,13 +158,13 @@ loops!(
     three_parts,
     [
         load_left!(),
-        "lea {low}, [{b} + {b_plane}*2]",
+        "lea {low}, [{bt} + {b_plane}*2]",
         load_right!("{low}"),
         multiply!(),
-        "lea {low}, [{b} + {b_plane}]",
+        "lea {low}, [{bt} + {b_plane}]",
         load_right!("{low}"),
         multiply!(),
-        load_right!("{b}"),
+        load_right!("{bt}"),
         multiply!(),
         "lea {at}, [{at} + {plane}*2]",
         load_left!(),
@@ -169,7 +172,7 @@ loops!(
         "sub {at}, {plane}",
         load_left!(),
         multiply!(),
-        "lea {low}, [{b} + {b_plane}]",
+        "lea {low}, [{bt} + {b_plane}]",
         load_right!("{low}"),
         multiply!()
     ]

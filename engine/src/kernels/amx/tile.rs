@@ -86,16 +86,23 @@ pub(crate) struct Right<'a> {
     pub at: usize,
 }
 
-/// Where the steps of a sum begin in A.
+/// Where the steps of a sum begin in A, and which step of B each takes.
 #[derive(Debug, Clone)]
 pub(crate) struct Starts {
-    list: Vec<usize>,
-    last: usize,
+    list: Vec<[usize; 2]>,
+    last: [usize; 2],
 }
 
 impl Starts {
+    /// Steps of B one after the other.
     pub(crate) fn new(list: Vec<usize>) -> Self {
-        let last = list.iter().copied().max().unwrap_or(0);
+        let numbered = list.into_iter().enumerate();
+        Self::paired(numbered.map(|(step, start)| [start, step]).collect())
+    }
+
+    pub(crate) fn paired(list: Vec<[usize; 2]>) -> Self {
+        let last = |k: usize| list.iter().map(|pair| pair[k]).max().unwrap_or(0);
+        let last = [last(0), last(1)];
         Self { list, last }
     }
 
@@ -103,7 +110,7 @@ impl Starts {
         self.list.len()
     }
 
-    pub(crate) fn list(&self) -> &[usize] {
+    pub(crate) fn list(&self) -> &[[usize; 2]] {
         &self.list
     }
 }
@@ -205,13 +212,12 @@ impl<P> Turns<P> {
 fn check(parts: usize, left: &Left, starts: &Starts, right: &Right) {
     let reach = left.at + (SIDE - 1) * left.row + SIDE + (parts - 1) * left.plane;
     assert!(
-        starts.last + reach <= left.words.len(),
+        starts.last[0] + reach <= left.words.len(),
         "tiles: A has {} words, needs {}",
         left.words.len(),
-        starts.last + reach
+        starts.last[0] + reach
     );
-    let steps = starts.len().saturating_sub(1) * right.step;
-    let needed = right.at + steps + (parts - 1) * right.plane + BLOCK;
+    let needed = right.at + starts.last[1] * right.step + (parts - 1) * right.plane + BLOCK;
     assert!(
         needed <= right.words.len(),
         "tiles: B has {} words, needs {needed}",

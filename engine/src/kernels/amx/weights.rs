@@ -1,26 +1,27 @@
 //! The gradient of a convolution's weights on tiles.
 //!
-//! Few weights are a sum over samples, as of any kernel ([`Few`]). Many weights are split by channels of the image, so
-//! that each piece sees all samples and no thread needs a partial result of them all ([`Many`]). Both make blocks
-//! (`sums`), which [`ordered`] puts where they belong.
+//! Few weights are a sum over samples, as of any kernel ([`Few`]). Many weights are split by channels and outputs
+//! (`many`). Both make blocks (`sums`), which [`ordered`] puts where they belong.
 
 use graph::Shape;
-use graph::ops::Conv2dWeightGradient;
+use graph::ops::{Conv2dSizes, Conv2dWeightGradient};
 
 use super::super::conv::{equal_macs, reading};
 use super::super::registry::Built;
 use super::super::{BuildContext, Kernel, Reading, Rows, Task, Work};
-use super::pairs::place;
+use super::laid::{Laid, Whose};
+use super::many::{Groups, Many, NEAR, Ordered, ordered};
 use super::rule;
-use super::split::transpose;
-use super::sums::{Strip, Sums};
+use super::strips::Strips;
+use super::sums::{self, Sums};
 use super::tile::{BLOCK, Block, SIDE, Session, Tiles, words_mut};
-use crate::Isa;
 
-/// Above this many bytes of partial results weights are split.
+/// Above this many bytes of partial results weights are split, if not even one of them stays in a cache.
 const PARTIALS: usize = 4 << 20;
-/// Bytes of blocks that are summed together: with what they are sums of they stay in a core's second cache.
-const NEAR: usize = 1 << 20;
+/// Bytes of both operands of a strip, where the same thread lays and multiplies them.
+const STRIP: usize = 512 * 1024;
+/// Pixels of a strip that is laid for all.
+const PIXELS: usize = 1024;
 
 /// The gradient on tiles, if it is worth it.
 pub(super) fn build(
@@ -33,54 +34,73 @@ pub(super) fn build(
     if s.groups != 1 || s.batch == 0 || s.batch != context.batch {
         return None;
     }
-    let all = s.channels.div_ceil(SIDE);
-    let partial = s.window.kernel[0] * s.window.kernel[1] * all * s.outputs.div_ceil(SIDE) * BLOCK;
+    let [channels, outputs] = [s.channels, s.outputs].map(|n| n.div_ceil(SIDE));
+    let taps = s.window.kernel[0] * s.window.kernel[1];
+    let partial = taps * channels * outputs * BLOCK;
     // Several chunks: only a whole batch's op may have a step before it.
-    let many = context.chunks > 1 && partial * 4 * context.chunks > PARTIALS;
-    let group = if many {
-        (NEAR * all / (partial * 4)).clamp(1, all)
-    } else {
-        all
+    let many = context.chunks > 1 && partial * 4 > NEAR && partial * 4 * context.chunks > PARTIALS;
+    let (samples, pixels) = match many {
+        true => (s.batch, PIXELS),
+        false => {
+            // Of each pixel: the image, in all of its phases, a block of it twice, and the gradient.
+            let phases = s.window.stride[0] * s.window.stride[1];
+            let pixel = (phases * (channels + 2) + outputs) * SIDE * 2 * tiles.parts;
+            (s.batch.div_ceil(context.chunks), STRIP * phases / pixel)
+        }
     };
-    let samples = if many {
-        s.batch
-    } else {
-        s.batch.div_ceil(context.chunks)
-    };
-    let reading = reading(context, &s, false);
-    let cost = rule::Cost {
-        macs: equal_macs(&s) / s.batch,
-        blocks: 0,
-        splits: 0,
-        weights: 0,
-        packing: true,
-        narrowest: s.channels.min(s.outputs),
-    };
-    let batch = s.batch;
-    let sums = Sums::new(tiles, s, group, samples);
-    // Each number of the gradient is laid for each group, and each of both twice.
-    let cost = rule::Cost {
-        blocks: sums.steps() * partial / BLOCK,
-        splits: 2 * sums.laid() * all.div_ceil(group),
-        weights: if many { partial / batch } else { 0 },
-        ..cost
-    };
-    if !rule::worth(tiles, &cost) {
+    let strips = Strips::new(tiles, s, samples, pixels);
+    if !rule::worth(tiles, &cost(&s, &strips, partial, many)) {
         return None;
     }
+    let sums = Sums::new(strips);
+    let reading = reading(context, &s, false);
     Some(match many {
-        true => {
-            let order = Ordered {
-                isa: tiles.isa,
-                taps: sums.taps(),
-                channels: sums.sizes.channels,
-                outputs: sums.sizes.outputs,
-            };
-            let many = Many { sums, group };
-            Built::new(order, vec![]).after(many, partial)
-        }
+        true => split(sums, Groups::new(taps, [channels, outputs])),
         false => Built::new(Few { sums, reading }, vec![true, true]),
     })
+}
+
+fn cost(s: &Conv2dSizes, strips: &Strips, partial: usize, many: bool) -> rule::Cost {
+    let w = &s.window;
+    let [outputs, channels] = strips.blocks();
+    let laid = (w.image[0] * w.image[1] * channels + w.output[0] * w.output[1] * outputs) * SIDE;
+    rule::Cost {
+        macs: equal_macs(s) / s.batch,
+        blocks: strips.steps() * partial / BLOCK,
+        // Each number is laid, then turned or paired.
+        splits: 2 * laid,
+        weights: if many { partial / s.batch } else { 0 },
+        packing: true,
+        narrowest: s.channels.min(s.outputs),
+    }
+}
+
+/// Many weights: both operands laid for all, blocks of pieces, and their order.
+fn split(sums: Sums, groups: Groups) -> Built {
+    let sizes = sums.strips.sizes;
+    let order = Ordered {
+        isa: sums.strips.tiles.isa,
+        groups,
+        channels: sizes.channels,
+        outputs: sizes.outputs,
+    };
+    let (image, gradient) = (
+        Laid::new(&sums.strips, Whose::Image),
+        Laid::new(&sums.strips, Whose::Gradient),
+    );
+    let elements = groups.pieces() * groups.elements();
+    let many = Many {
+        sums,
+        groups,
+        image: image.clone(),
+        gradient: gradient.clone(),
+    };
+    Built::new(order, vec![])
+        .packing(0, image)
+        .packing(1, gradient)
+        .with(0)
+        .with(1)
+        .after(many, elements)
 }
 
 /// A sum over samples.
@@ -89,15 +109,22 @@ struct Few {
     reading: Reading,
 }
 
+impl Few {
+    fn blocks(&self) -> usize {
+        let [outputs, channels] = self.sums.strips.blocks();
+        self.sums.taps() * channels * outputs
+    }
+}
+
 impl Kernel for Few {
     fn work(&self) -> Work {
         Work::Reduction {
-            partial: self.sums.channels() * self.sums.each(),
+            partial: self.blocks() * BLOCK,
         }
     }
 
     fn rows(&self) -> Option<Rows> {
-        let high = self.sums.sizes.window.output[0];
+        let high = self.sums.strips.sizes.window.output[0];
         Some(Rows {
             count: high,
             reads: vec![Some(self.reading), Some(Reading::same(high))],
@@ -105,35 +132,41 @@ impl Kernel for Few {
     }
 
     fn scratch(&self) -> usize {
-        self.sums.words().div_ceil(2)
+        let strips = &self.sums.strips;
+        let [a, image] = strips.words();
+        (a + image + strips.scratch().max(strips.paired())).div_ceil(2)
     }
 
     fn run(&self, task: Task<'_>) {
-        let operands = (task.input(0), task.input(1));
-        let high = self.sums.sizes.window.output[0];
-        let rows = task.rows.clone().unwrap_or(0..high);
-        let each = if rows == (0..high) { self.sums.together } else { 1 };
+        let (x, g) = (task.input(0), task.input(1));
+        let strips = &self.sums.strips;
+        let rows = task.rows.clone().unwrap_or(0..strips.sizes.window.output[0]);
         let scratch = words_mut(&mut task.scratch[..self.scratch()]);
-        let session = Session::open(self.sums.tiles);
-        let mut fresh = task.fresh;
-        for first in (0..task.range.len()).step_by(each) {
-            let samples = first..(first + each).min(task.range.len());
-            for first in rows.clone().step_by(self.sums.fit) {
-                let strip = Strip {
-                    samples: samples.clone(),
-                    rows: first..(first + self.sums.fit).min(rows.end),
-                    channels: 0..self.sums.channels(),
-                };
+        let (a, rest) = scratch.split_at_mut(strips.words()[0]);
+        let (image, scratch) = rest.split_at_mut(strips.words()[1]);
+        let session = Session::open(strips.tiles);
+        let (mut fresh, all) = (task.fresh, self.sums.all());
+        for strip in strips.of(0..task.range.len(), rows) {
+            let split = strips.lay_gradient(g, &strip, scratch, a) && strips.lay_image(x, &strip, image);
+            if split {
+                let strip = &strip;
+                let laid = sums::Laid { strip, a, image };
                 self.sums
-                    .add(&session, operands, &strip, (scratch, task.output), fresh);
-                fresh = false;
+                    .add(&session, &laid, &all, (scratch, task.output), fresh);
+            } else {
+                if fresh {
+                    task.output.fill(0.0);
+                }
+                self.sums.add_plainly((x, g), &strip, &all, task.output);
             }
+            fresh = false;
         }
     }
 
     fn finish(&self, partials: &[f32], output: &mut [f32]) {
-        let s = &self.sums.sizes;
-        let all = self.sums.channels() * self.sums.each();
+        let s = &self.sums.strips.sizes;
+        let [outputs, _] = self.sums.strips.blocks();
+        let (all, taps) = (self.blocks() * BLOCK, self.sums.taps());
         let mut block = Block::ZERO;
         for number in 0..all / BLOCK {
             block.0.copy_from_slice(&partials[number * BLOCK..][..BLOCK]);
@@ -141,104 +174,11 @@ impl Kernel for Few {
                 let more = &partial[number * BLOCK..][..BLOCK];
                 block.0.iter_mut().zip(more).for_each(|(sum, x)| *sum += x);
             }
-            let (row, column) = (number / self.sums.outputs(), number % self.sums.outputs() * SIDE);
-            let (tap, row) = (row % self.sums.taps(), row / self.sums.taps() * SIDE);
+            let (row, column) = (number / outputs, number % outputs * SIDE);
+            let (tap, row) = (row % taps, row / taps * SIDE);
             let left = (SIDE.min(s.channels - row), SIDE.min(s.outputs - column));
             let to = &mut output[(tap * s.channels + row) * s.outputs + column..];
-            ordered(self.sums.tiles.isa, &block, to, left, s.outputs);
-        }
-    }
-}
-
-/// The blocks of all samples, split by channels of the image.
-struct Many {
-    sums: Sums,
-    /// Blocks of channels whose results stay in a cache.
-    group: usize,
-}
-
-impl Kernel for Many {
-    fn work(&self) -> Work {
-        Work::Pieces {
-            count: self.sums.channels(),
-            elements: self.sums.each(),
-        }
-    }
-
-    fn scratch(&self) -> usize {
-        self.sums.words().div_ceil(2)
-    }
-
-    fn run(&self, task: Task<'_>) {
-        let operands = (task.input(0), task.input(1));
-        let s = &self.sums.sizes;
-        let scratch = words_mut(&mut task.scratch[..self.scratch()]);
-        let session = Session::open(self.sums.tiles);
-        let groups = task.output.chunks_mut(self.group * self.sums.each());
-        for (first, result) in task.range.clone().step_by(self.group).zip(groups) {
-            let channels = first..(first + self.group).min(task.range.end);
-            for sample in (0..s.batch).step_by(self.sums.together) {
-                let samples = sample..(sample + self.sums.together).min(s.batch);
-                for row in (0..s.window.output[0]).step_by(self.sums.fit) {
-                    let strip = Strip {
-                        samples: samples.clone(),
-                        rows: row..(row + self.sums.fit).min(s.window.output[0]),
-                        channels: channels.clone(),
-                    };
-                    let fresh = sample + row == 0;
-                    self.sums
-                        .add(&session, operands, &strip, (scratch, result), fresh);
-                }
-            }
-        }
-    }
-}
-
-/// Blocks in the order of the weights, `[tap][channels][outputs]`.
-struct Ordered {
-    isa: Isa,
-    taps: usize,
-    channels: usize,
-    outputs: usize,
-}
-
-impl Kernel for Ordered {
-    fn work(&self) -> Work {
-        Work::Pieces {
-            count: self.taps,
-            elements: self.channels * self.outputs,
-        }
-    }
-
-    fn run(&self, task: Task<'_>) {
-        let blocks = task.input(0).as_chunks::<BLOCK>().0;
-        let columns = self.outputs.div_ceil(SIDE);
-        let mut block = Block::ZERO;
-        let taps = task.output.chunks_exact_mut(self.channels * self.outputs);
-        for (tap, to) in task.range.clone().zip(taps) {
-            for row in (0..self.channels).step_by(SIDE) {
-                for column in 0..columns {
-                    block.0 = blocks[(row / SIDE * self.taps + tap) * columns + column];
-                    let column = column * SIDE;
-                    let left = (SIDE.min(self.channels - row), SIDE.min(self.outputs - column));
-                    let to = &mut to[row * self.outputs + column..];
-                    ordered(self.isa, &block, to, left, self.outputs);
-                }
-            }
-        }
-    }
-}
-
-/// A block of the result, `[32 outputs][32 channels]`, as rows of channels, `stride` apart.
-fn ordered(isa: Isa, block: &Block, to: &mut [f32], (channels, outputs): (usize, usize), stride: usize) {
-    let mut turned = Block::ZERO;
-    transpose(isa, block, &mut turned);
-    for at in (0..SIDE).filter(|&at| place(at) < channels) {
-        let (from, to) = (turned.row(at), &mut to[place(at) * stride..][..outputs]);
-        for (run, to) in to.chunks_mut(4).enumerate() {
-            // Four neighbours stay neighbours.
-            let at = run / 2 * 4 + run % 2 * 16;
-            to.copy_from_slice(&from[at..at + to.len()]);
+            ordered(self.sums.strips.tiles.isa, &block, to, left, s.outputs);
         }
     }
 }

@@ -161,7 +161,7 @@ impl Products {
     /// One frequency of the tiles as rows of A. The bits of the largest absolute value.
     fn lay(&self, count: usize, spreads: &[f32], row: usize, to: &mut [u16]) -> u32 {
         let blocks = (0..self.channels).step_by(SIDE).zip(self.starts.list());
-        let laid = blocks.map(|(channel, &at)| {
+        let laid = blocks.map(|(channel, &[at, _])| {
             let run = Run {
                 count,
                 stride: row,
