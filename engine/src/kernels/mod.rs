@@ -47,7 +47,7 @@ use std::ops::Range;
 
 use graph::Shape;
 
-pub use amx::{Laid, Planes, Tiles, Unit};
+pub use amx::{Laid, Planes, Stack, Tiles, Unit};
 pub use brgemm::{Finish, Operands, Start, brgemm};
 pub use isa::{Isa, Level, Precision};
 pub use pack::Pack;

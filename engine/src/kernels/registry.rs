@@ -5,7 +5,7 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::conv::Filters;
 use super::{
-    BuildContext, Kernel, Laid, OperandInfo, Pack, Planes, Task, Work, amx, apart, chain, conv, cross_entropy,
+    BuildContext, Kernel, Laid, OperandInfo, Pack, Planes, Stack, Task, Work, amx, apart, chain, conv, cross_entropy,
     dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement,
     norm, pad, pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
 };
@@ -39,6 +39,8 @@ pub enum Packing {
     Filters(Filters),
     /// Strips of a sum over pixels, for the tile unit.
     Laid(Laid),
+    /// Samples as rows, for the tile unit.
+    Stack(Stack),
 }
 
 impl Packing {
@@ -49,6 +51,7 @@ impl Packing {
             Packing::Planes(planes) => planes.elements(),
             Packing::Filters(filters) => filters.elements(),
             Packing::Laid(laid) => laid.elements(),
+            Packing::Stack(stack) => stack.elements(),
         }
     }
 }
@@ -60,6 +63,7 @@ impl Kernel for Packing {
             Packing::Planes(planes) => planes.work(),
             Packing::Filters(filters) => filters.work(),
             Packing::Laid(laid) => laid.work(),
+            Packing::Stack(stack) => stack.work(),
         }
     }
 
@@ -69,6 +73,7 @@ impl Kernel for Packing {
             Packing::Planes(planes) => planes.scratch(),
             Packing::Filters(filters) => filters.scratch(),
             Packing::Laid(laid) => laid.scratch(),
+            Packing::Stack(stack) => stack.scratch(),
         }
     }
 
@@ -78,6 +83,7 @@ impl Kernel for Packing {
             Packing::Planes(planes) => planes.run(task),
             Packing::Filters(filters) => filters.run(task),
             Packing::Laid(laid) => laid.run(task),
+            Packing::Stack(stack) => stack.run(task),
         }
     }
 }
@@ -97,6 +103,12 @@ impl From<Planes> for Packing {
 impl From<Laid> for Packing {
     fn from(laid: Laid) -> Self {
         Packing::Laid(laid)
+    }
+}
+
+impl From<Stack> for Packing {
+    fn from(stack: Stack) -> Self {
+        Packing::Stack(stack)
     }
 }
 

@@ -10,6 +10,7 @@ use super::super::{BuildContext, Reading, Work};
 use super::frame::{FARTHEST, Frame};
 use super::planes::{Planes, Side};
 use super::rule;
+use super::stacked;
 use super::sweep::{Joined, Pass, Sweep};
 use super::tile::{SIDE, Starts, Tiles};
 use crate::plan::Epilogue;
@@ -222,6 +223,9 @@ pub(super) fn forward(
     if s.groups != 1 || s.batch == 0 || s.batch != context.batch {
         return None;
     }
+    if let Some(built) = stacked::build(context, tiles, epilogue, &s, stacked::Way::Forward) {
+        return Some(built);
+    }
     if by_tiles(context, &s, false) {
         return None;
     }
@@ -389,6 +393,9 @@ pub(super) fn transposed(
     let s = op.sizes(shapes).ok()?;
     if s.groups != 1 || s.batch == 0 || s.batch != context.batch || epilogue != Epilogue::default() {
         return None;
+    }
+    if let Some(built) = stacked::build(context, tiles, epilogue, &s, stacked::Way::Back) {
+        return Some(built);
     }
     if by_tiles(context, &s, true) {
         return None;

@@ -107,8 +107,17 @@ impl Planes {
     }
 }
 
+/// A block's parts on their way.
+type Between = [[u16; BLOCK]; 3];
+
 /// Writes a panel in `parts`, or as it is; says whether its numbers can be split.
-fn write_panel(from: &Planes, source: &[f32], panel: usize, parts: usize, to: &mut [u16]) -> bool {
+fn write_panel(
+    from: &Planes,
+    source: &[f32],
+    panel: usize,
+    parts: usize,
+    (to, between): (&mut [u16], &mut Between),
+) -> bool {
     let lines = from.lines_of(panel);
     // Elements from step to step, and words from part to part.
     let (step, plane) = match (from.side, parts) {
@@ -121,8 +130,8 @@ fn write_panel(from: &Planes, source: &[f32], panel: usize, parts: usize, to: &m
         let source = &source[first + panel * SIDE * from.across..];
         let place = (s * step, plane);
         let bits = match from.along {
-            1 => write_lines(from, source, (lines, depth), parts, to, place),
-            _ => write_rows(from, source, (lines, depth), parts, to, place),
+            1 => write_lines(from, source, (lines, depth), parts, (to, between), place),
+            _ => write_rows(from, source, (lines, depth), parts, (to, between), place),
         };
         largest = largest.max(bits);
     }
@@ -135,7 +144,7 @@ fn write_lines(
     source: &[f32],
     (lines, depth): (usize, usize),
     parts: usize,
-    to: &mut [u16],
+    (to, between): (&mut [u16], &mut Between),
     (at, plane): (usize, usize),
 ) -> u32 {
     let isa = from.tiles.isa;
@@ -159,9 +168,10 @@ fn write_lines(
             pair(isa, PLAIN, &block, Rows::BLOCK, to, (at, plane))
         }
         (Side::Right, _) => {
-            let mut laid = [[0; BLOCK]; 3];
-            let largest = lay(isa, parts, source, run, laid.as_flattened_mut(), (0, BLOCK));
-            for (p, laid) in laid[..parts].iter().enumerate() {
+            let laid = between.as_flattened_mut();
+            zero(parts, laid, missing, BLOCK);
+            let largest = lay(isa, parts, source, run, laid, (0, BLOCK));
+            for (p, laid) in between[..parts].iter().enumerate() {
                 widen(isa, laid, part_of(to, at + p * plane));
             }
             largest
@@ -175,7 +185,7 @@ fn write_rows(
     source: &[f32],
     (lines, depth): (usize, usize),
     parts: usize,
-    to: &mut [u16],
+    (to, between): (&mut [u16], &mut Between),
     (at, plane): (usize, usize),
 ) -> u32 {
     let isa = from.tiles.isa;
@@ -200,9 +210,8 @@ fn write_rows(
             lay(isa, PLAIN, &block, run, to, (at, plane))
         }
         (Side::Left, _) => {
-            let mut paired = [[0; BLOCK]; 3];
-            let largest = pair(isa, parts, source, rows, paired.as_flattened_mut(), (0, BLOCK));
-            for (p, paired) in paired[..parts].iter().enumerate() {
+            let largest = pair(isa, parts, source, rows, between.as_flattened_mut(), (0, BLOCK));
+            for (p, paired) in between[..parts].iter().enumerate() {
                 narrow(isa, paired, part_of(to, at + p * plane));
             }
             largest
@@ -233,13 +242,14 @@ impl Kernel for Planes {
 
     fn run(&self, task: Task<'_>) {
         let source = task.input(0);
+        let mut between = [[0; BLOCK]; 3];
         let panels = task.output.chunks_exact_mut(self.panel_elements());
         for (panel, to) in task.range.clone().zip(panels) {
             let (head, body) = to.split_at_mut(HEAD);
             let body = words_mut(body);
-            let can_split = write_panel(self, source, panel, self.tiles.parts, body);
+            let can_split = write_panel(self, source, panel, self.tiles.parts, (body, &mut between));
             if !can_split {
-                write_panel(self, source, panel, PLAIN, body);
+                write_panel(self, source, panel, PLAIN, (body, &mut between));
             }
             head[0] = if can_split { 0.0 } else { 1.0 };
         }

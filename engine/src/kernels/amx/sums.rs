@@ -10,7 +10,7 @@ use super::pairs::place;
 use super::store::{Store, store};
 use super::strips::{Strip, Strips, of_sample};
 use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Turns};
-use crate::per_isa;
+use crate::{Isa, per_isa};
 
 /// Strips, and what is multiplied.
 pub(super) struct Sums {
@@ -104,30 +104,15 @@ impl Sums {
                         let number = part.number(channel, tap, output, self.taps());
                         let place = (number, !fresh || begin > 0);
                         if let Some((done, block)) = turns.next(session, (&left, starts, &right), place) {
-                            self.put(done, block, blocks);
+                            put(self.strips.tiles.isa, block, done, blocks);
                         }
                     }
                 }
             }
         }
         if let Some((done, block)) = turns.last() {
-            self.put(done, block, blocks);
+            put(self.strips.tiles.isa, block, done, blocks);
         }
-    }
-
-    fn put(&self, (number, accumulate): (usize, bool), block: &Block, blocks: &mut [f32]) {
-        let how = Store {
-            skip: 0,
-            rows: SIDE,
-            columns: SIDE,
-            stride: SIDE,
-            accumulate,
-            bias: None,
-            residual: None,
-            relu: false,
-        };
-        let to = &mut blocks[number * BLOCK..][..BLOCK];
-        store(self.strips.tiles.isa, block, to, &how);
     }
 
     fn left<'a>(&self, words: &'a [u16], output: usize, step: usize) -> Left<'a> {
@@ -180,6 +165,21 @@ impl Sums {
             }
         }
     }
+}
+
+/// Block `number` of the result, or what is added to it.
+fn put(isa: Isa, block: &Block, (number, accumulate): (usize, bool), blocks: &mut [f32]) {
+    let how = Store {
+        skip: 0,
+        rows: SIDE,
+        columns: SIDE,
+        stride: SIDE,
+        accumulate,
+        bias: None,
+        residual: None,
+        relu: false,
+    };
+    store(isa, block, &mut blocks[number * BLOCK..][..BLOCK], &how);
 }
 
 per_isa!(

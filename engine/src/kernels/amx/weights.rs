@@ -12,6 +12,7 @@ use super::super::{BuildContext, Kernel, Reading, Rows, Task, Work};
 use super::laid::{Laid, Whose};
 use super::many::{Groups, Many, NEAR, Ordered, ordered};
 use super::rule;
+use super::stacked_weights;
 use super::strips::Strips;
 use super::sums::{self, Sums};
 use super::tile::{BLOCK, Block, SIDE, Session, Tiles, words_mut};
@@ -33,6 +34,9 @@ pub(super) fn build(
     let s = op.sizes(shapes).ok()?;
     if s.groups != 1 || s.batch == 0 || s.batch != context.batch {
         return None;
+    }
+    if let Some(built) = stacked_weights::build(context, tiles, &s) {
+        return Some(built);
     }
     let [channels, outputs] = [s.channels, s.outputs].map(|n| n.div_ceil(SIDE));
     let taps = s.window.kernel[0] * s.window.kernel[1];
