@@ -60,20 +60,22 @@ unsafe fn rows<S: Simd>(block: &Block, to: *mut f32, how: &Store<'_>) {
 unsafe fn each<S: Simd, const ADD: bool, const RESIDUAL: bool>(block: &Block, to: *mut f32, how: &Store<'_>) {
     // SAFETY: `store` checked the reach of all pointers; a block has 32 rows of 32.
     unsafe {
-        for c in (0..how.columns).step_by(S::LANES) {
-            let left = (how.columns - c).min(S::LANES);
-            let bias = match how.bias {
-                Some(bias) => S::load_first(bias.as_ptr().add(c), left),
-                None => S::zero(),
-            };
-            for r in 0..how.rows {
+        // Whole lines of memory one after the other.
+        let column = |k: usize| (k * S::LANES < how.columns).then(|| (k * S::LANES, (how.columns - k * S::LANES).min(S::LANES)));
+        let bias: [S; 4] = std::array::from_fn(|k| match (how.bias, column(k)) {
+            (Some(bias), Some((c, left))) => S::load_first(bias.as_ptr().add(c), left),
+            _ => S::zero(),
+        });
+        for r in 0..how.rows {
+            for k in 0..SIDE / S::LANES {
+                let Some((c, left)) = column(k) else { break };
                 let at = r * how.stride + c;
                 let mut x = S::load(block.row(how.skip + r).as_ptr().add(c));
                 if ADD {
                     x = x.add(S::load_first(to.add(at), left));
                 }
                 if how.bias.is_some() {
-                    x = x.add(bias);
+                    x = x.add(bias[k]);
                 }
                 if RESIDUAL && let Some(residual) = how.residual {
                     x = x.add(S::load_first(residual.as_ptr().add(at), left));
