@@ -108,11 +108,11 @@ fn build(
     } = plan;
     let columns = frame.size[1];
     let rows = |p: &Pass| {
-        let whole = match fit.samples {
-            1 => (p.size[0].max(1) - 1) * columns + p.size[1],
-            _ => frame.size[0] * columns,
-        };
-        whole.div_ceil(SIDE)
+        let one = ((p.size[0].max(1) - 1) * columns + p.size[1]).div_ceil(SIDE);
+        match fit.samples {
+            1 => one,
+            _ => one.min((frame.size[0] * columns).div_ceil(SIDE)),
+        }
     };
     let cost = rule::Cost {
         macs,

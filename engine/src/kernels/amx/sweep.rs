@@ -227,9 +227,7 @@ impl Sweep {
                 }
                 let right = self.weights.right(weights, panel, pass.first_step);
                 let above = (pass.low + rows.start - top) * self.frame.size[1];
-                let stacked = (strip.samples.len() - 1) * self.frame.size[0] + rows.len();
-                let flat = (stacked - 1) * self.frame.size[1] + pass.size[1];
-                for first in (0..flat).step_by(SIDE) {
+                for first in self.firsts(strip.samples.len(), rows.len(), pass.size[1]) {
                     let at = (above + first) * self.frame.step();
                     let place = Pending {
                         pass: number,
@@ -246,6 +244,19 @@ impl Sweep {
         if let Some((done, block)) = turns.last() {
             self.scatter(strip, done, added, block, output);
         }
+    }
+
+    /// The first pixels of the blocks of a strip: across the frames between samples, or each sample's apart, whichever
+    /// is fewer.
+    fn firsts(&self, samples: usize, rows: usize, columns: usize) -> impl Iterator<Item = usize> {
+        let each = self.frame.size[0] * self.frame.size[1];
+        let one = (rows - 1) * self.frame.size[1] + columns;
+        let across = (samples - 1) * each + one;
+        let (runs, length) = match samples * one.div_ceil(SIDE) <= across.div_ceil(SIDE) {
+            true => (samples, one),
+            false => (1, across),
+        };
+        (0..runs).flat_map(move |run| (0..length).step_by(SIDE).map(move |first| run * each + first))
     }
 
     /// A strip of an image of few channels straight from numbers that cannot be split.
