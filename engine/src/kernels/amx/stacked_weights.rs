@@ -5,12 +5,16 @@ use std::ops::Range;
 
 use graph::ops::Conv2dSizes;
 
+use super::super::conv::equal_macs;
 use super::super::registry::Built;
 use super::super::{BuildContext, Kernel, Task, Work};
 use super::many::ordered;
 use super::rule;
 use super::stack::{Form, Meeting, Stack, meetings, suits};
-use super::tile::{SIDE, Session, Starts, Tiles, Turns};
+use super::tile::{BLOCK, SIDE, Session, Starts, Tiles, Turns};
+
+/// Bytes of the blocks of both operands that all taps read before the next ones: they stay in a core's second cache.
+const NEAR: usize = 1 << 20;
 
 struct StackedSums {
     image: Stack,
@@ -43,7 +47,7 @@ pub(super) fn build(context: &BuildContext, tiles: Tiles, s: &Conv2dSizes) -> Op
     }
     let blocks = image.blocks() * gradient.blocks();
     let cost = rule::Cost {
-        macs: s.macs(),
+        macs: equal_macs(s),
         blocks: steps * blocks,
         // Each number is laid, then turned or paired.
         splits: 2 * s.batch * (image.pixels * s.channels + gradient.pixels * s.outputs),
@@ -93,6 +97,27 @@ impl StackedSums {
         }
     }
 
+    /// The blocks of a range of pieces, `(piece, output)`, so that what some of them read stays near for all taps.
+    fn order(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+        let (channels, outputs) = (self.image.blocks(), self.gradient.blocks());
+        let block = self.image.high() * BLOCK * 2 * self.image.tiles.parts;
+        let side = (NEAR / ((self.image.pixels + self.gradient.pixels) * block)).max(1);
+        let groups = move |all: usize| (0..all).step_by(side).map(move |first| first..(first + side).min(all));
+        let taps = range.start / channels..range.end.div_ceil(channels);
+        let range = range.clone();
+        groups(channels)
+            .flat_map(move |near| groups(outputs).map(move |outputs| (near.clone(), outputs)))
+            .flat_map(move |(near, outputs)| {
+                let pieces = taps.clone().flat_map(move |tap| {
+                    let near = near.clone();
+                    near.map(move |channel| tap * channels + channel)
+                });
+                let range = range.clone();
+                let pieces = pieces.filter(move |piece| range.contains(piece));
+                pieces.flat_map(move |piece| outputs.clone().map(move |output| (piece, output)))
+            })
+    }
+
     /// All pieces of a range.
     fn pieces(&self, session: &Session, (x, g): (&[f32], &[f32]), range: Range<usize>, to: &mut [f32]) {
         let outputs = self.gradient.channels;
@@ -104,15 +129,15 @@ impl StackedSums {
             ordered(isa, block, &mut to[output * SIDE..], (SIDE, columns), outputs);
         };
         let mut turns = Turns::new();
-        for piece in range.clone() {
+        for (piece, output) in self.order(&range) {
             let (tap, channel) = (piece / self.image.blocks(), piece % self.image.blocks());
-            let (starts, right) = (&self.starts[tap], self.image.right(x, channel));
-            for output in 0..self.gradient.blocks() {
-                let left = self.gradient.left(g, output, 0);
-                let place = (piece, output);
-                if let Some((done, block)) = turns.next(session, (&left, starts, &right), place) {
-                    put(done, block);
-                }
+            let operands = (
+                &self.gradient.left(g, output, 0),
+                &self.starts[tap],
+                &self.image.right(x, channel),
+            );
+            if let Some((done, block)) = turns.next(session, operands, (piece, output)) {
+                put(done, block);
             }
         }
         if let Some((done, block)) = turns.last() {
