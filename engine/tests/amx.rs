@@ -54,6 +54,25 @@ proptest! {
     }
 }
 
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(12))]
+
+    /// Samples are the rows of tiles there; with their gradients.
+    #[test]
+    fn small_images_of_many_samples(
+        batch in 24usize..70, h in 1usize..5, w in 1usize..5, c in 1usize..3, o in 1usize..40, whole: bool,
+        kernel in (1usize..4, 1usize..4), stride in (1usize..3, 1usize..3), pad in prop::array::uniform4(0usize..2),
+    ) {
+        let window = Window { stride: [stride.0, stride.1], padding: Padding::Explicit(pad), fit: Fit::Floor, ..Window::default() };
+        let c = if whole { 32 * c } else { 21 * c };
+        let x = Symbol::input("x", [h, w, c]);
+        let weights = parameter(&[kernel.0, kernel.1, c, o]);
+        if let Ok(y) = Symbol::apply(Conv2d { window, groups: 1 }, &[&x, &weights]) {
+            check_precisions(&y.add(&parameter(&[o])).unwrap(), batch);
+        }
+    }
+}
+
 /// A bias and a ReLU end in the kernel's own epilogue. The ReLU is looked at where sums are far from 0,
 /// so that rounding switches none on or off.
 #[test]
@@ -220,24 +239,21 @@ fn outer() -> (Symbol, usize, usize) {
 const BATCH: usize = 33;
 
 /// Every product, at every precision, with `x` and `w` changed by `change`, against f32 on vectors:
-/// the same infinities and NaN, and finite numbers within `tolerance` of the largest.
+/// the same infinities and NaN, and finite numbers within `tolerance` of the largest. Of many samples and of a few.
 fn same_as_f32(change: impl Fn(&mut [f32], &mut [f32]), tolerances: [f64; 3]) {
-    for (what, y, each, weights) in layers() {
-        let (mut x, mut w) = (numbers(BATCH * each, 1), numbers(weights, 2));
-        change(&mut x, &mut w);
-        let plain = run(
-            &Engine::with_isa(1, Isa::detect()).without_lanes(),
-            &y,
-            &x,
-            &w,
-            BATCH,
-        );
-        for (precision, tolerance) in Precision::ALL.into_iter().zip(tolerances) {
-            let engine = Engine::with_isa(1, Level::AmxEmulated)
-                .without_lanes()
-                .with_precision(precision);
-            let got = run(&engine, &y, &x, &w, BATCH);
-            alike(&got, &plain, tolerance, &format!("{what} at {precision}"));
+    let plain = Engine::with_isa(1, Isa::detect()).without_lanes();
+    for batch in [BATCH, 5] {
+        for (what, y, each, weights) in layers() {
+            let (mut x, mut w) = (numbers(batch * each, 1), numbers(weights, 2));
+            change(&mut x, &mut w);
+            let plain = run(&plain, &y, &x, &w, batch);
+            for (precision, tolerance) in Precision::ALL.into_iter().zip(tolerances) {
+                let engine = Engine::with_isa(1, Level::AmxEmulated)
+                    .without_lanes()
+                    .with_precision(precision);
+                let got = run(&engine, &y, &x, &w, batch);
+                alike(&got, &plain, tolerance, &format!("{what} at {precision}"));
+            }
         }
     }
 }
@@ -291,11 +307,10 @@ fn huge_and_tiny_numbers_give_what_f32_gives() {
     );
 }
 
-#[test]
-fn a_weight_gradient_sees_infinities_too() {
-    let (dense, inputs, outputs) = outer();
-    let image = Symbol::input("x", [6, 6, 16]);
-    let gradient = Symbol::input("g", [6, 6, 20]);
+/// A convolution's weight gradient, of images and gradients that are inputs.
+fn weight_gradient(size: [usize; 2], channels: usize, outputs: usize) -> (Symbol, Symbol) {
+    let image = Symbol::input("x", [size[0], size[1], channels]);
+    let gradient = Symbol::input("g", [size[0], size[1], outputs]);
     let window = Window {
         padding: Padding::Same,
         ..Window::default()
@@ -303,18 +318,37 @@ fn a_weight_gradient_sees_infinities_too() {
     let conv = graph::ops::Conv2dWeightGradient {
         conv: Conv2d { window, groups: 1 },
     };
-    let weights = parameter(&[3, 3, 16, 20]);
-    let conv = Symbol::apply(conv, &[&image, &gradient, &weights]).unwrap();
-    for (y, x_each, g_each) in [(dense, inputs, outputs), (conv, 576, 720)] {
+    let weights = parameter(&[3, 3, channels, outputs]);
+    let y = Symbol::apply(conv, &[&image, &gradient, &weights]).unwrap();
+    (y, weights)
+}
+
+#[test]
+fn a_weight_gradient_sees_infinities_too() {
+    let (dense, inputs, outputs) = outer();
+    let none = parameter(&[1]);
+    // Few weights, samples as rows, many weights.
+    let sizes = [
+        (16, 20, [6, 6], BATCH),
+        (32, 20, [3, 3], BATCH),
+        (120, 130, [4, 3], 9),
+    ];
+    let mut cases = vec![(dense, none, [inputs, outputs], BATCH)];
+    for (channels, outputs, size, batch) in sizes {
+        let (y, weights) = weight_gradient(size, channels, outputs);
+        let pixels = size[0] * size[1];
+        cases.push((y, weights, [pixels * channels, pixels * outputs], batch));
+    }
+    for (y, weights, each, batch) in cases {
         for bad in [f32::INFINITY, f32::NAN, 3e38, 1e-40] {
-            let (mut x, mut g) = (numbers(BATCH * x_each, 1), numbers(BATCH * g_each, 2));
+            let (mut x, mut g) = (numbers(batch * each[0], 1), numbers(batch * each[1], 2));
             (x[40], g[70]) = (bad, bad);
             let run = |engine: &Engine| {
                 let mut parameters = Parameters::new(&[("w".into(), weights.clone())]);
                 let layout = parameters.layout().clone();
                 let request = Request::outputs(std::slice::from_ref(&y));
                 let mut program =
-                    Program::compile(engine, &request, &layout, &Binding::batch(BATCH)).unwrap();
+                    Program::compile(engine, &request, &layout, &Binding::batch(batch)).unwrap();
                 program.set_input("x", &x).unwrap();
                 program.set_input("g", &g).unwrap();
                 program.run(&mut parameters, 0).unwrap();

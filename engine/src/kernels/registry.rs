@@ -5,9 +5,9 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::conv::Filters;
 use super::{
-    BuildContext, Kernel, Laid, OperandInfo, Pack, Planes, Stack, Task, Work, amx, apart, chain, conv, cross_entropy,
-    dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool, movement,
-    norm, pad, pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
+    BuildContext, Kernel, Laid, OperandInfo, Pack, Planes, Stack, Task, Work, amx, apart, chain, conv,
+    cross_entropy, dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool,
+    movement, norm, pad, pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};

@@ -96,7 +96,8 @@ impl Kernel for Many {
 
     fn run(&self, task: Task<'_>) {
         let (image, gradient) = (task.input(0), task.input(1));
-        let plain = (task.input(2), task.input(3));
+        let last = task.operands.len() - 1;
+        let plain = (task.input(last - 1), task.input(last));
         let strips = &self.sums.strips;
         let scratch = words_mut(&mut task.scratch[..self.scratch()]);
         let session = Session::open(strips.tiles);
@@ -105,7 +106,10 @@ impl Kernel for Many {
             let part = self.groups.part(piece);
             let all = strips.of(0..strips.sizes.batch, 0..strips.sizes.window.output[0]);
             for (number, strip) in all.enumerate() {
-                let laid = (self.gradient.strip(gradient, number), self.image.strip(image, number));
+                let laid = (
+                    self.gradient.strip(gradient, number),
+                    self.image.strip(image, number),
+                );
                 let (Some(a), Some(image)) = laid else {
                     if number == 0 {
                         result.fill(0.0);

@@ -138,7 +138,13 @@ impl Stack {
     }
 
     /// A block of 32 samples and channels into its place, by way of `laid`. The bits of the largest absolute value.
-    fn write(&self, from: &[f32], (samples, channels): (usize, usize), laid: &mut [u16], to: &mut [u16]) -> u32 {
+    fn write(
+        &self,
+        from: &[f32],
+        (samples, channels): (usize, usize),
+        laid: &mut [u16],
+        to: &mut [u16],
+    ) -> u32 {
         let Tiles { isa, parts, .. } = self.tiles;
         let run = Run {
             count: samples,

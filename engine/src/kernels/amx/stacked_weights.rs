@@ -102,7 +102,11 @@ impl StackedSums {
         let (channels, outputs) = (self.image.blocks(), self.gradient.blocks());
         let block = self.image.high() * BLOCK * 2 * self.image.tiles.parts;
         let side = (NEAR / ((self.image.pixels + self.gradient.pixels) * block)).max(1);
-        let groups = move |all: usize| (0..all).step_by(side).map(move |first| first..(first + side).min(all));
+        let groups = move |all: usize| {
+            (0..all)
+                .step_by(side)
+                .map(move |first| first..(first + side).min(all))
+        };
         let taps = range.start / channels..range.end.div_ceil(channels);
         let range = range.clone();
         groups(channels)
@@ -156,7 +160,8 @@ impl Kernel for StackedSums {
 
     fn run(&self, task: Task<'_>) {
         let stacks = (task.input(0), task.input(1));
-        let plain = (task.input(2), task.input(3));
+        let last = task.operands.len() - 1;
+        let plain = (task.input(last - 1), task.input(last));
         if self.image.is_split(stacks.0) && self.gradient.is_split(stacks.1) {
             let session = Session::open(self.gradient.tiles);
             return self.pieces(&session, stacks, task.range.clone(), task.output);

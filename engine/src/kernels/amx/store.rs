@@ -61,7 +61,9 @@ unsafe fn each<S: Simd, const ADD: bool, const RESIDUAL: bool>(block: &Block, to
     // SAFETY: `store` checked the reach of all pointers; a block has 32 rows of 32.
     unsafe {
         // Whole lines of memory one after the other.
-        let column = |k: usize| (k * S::LANES < how.columns).then(|| (k * S::LANES, (how.columns - k * S::LANES).min(S::LANES)));
+        let column = |k: usize| {
+            (k * S::LANES < how.columns).then(|| (k * S::LANES, (how.columns - k * S::LANES).min(S::LANES)))
+        };
         let bias: [S; 4] = std::array::from_fn(|k| match (how.bias, column(k)) {
             (Some(bias), Some((c, left))) => S::load_first(bias.as_ptr().add(c), left),
             _ => S::zero(),

@@ -165,7 +165,13 @@ impl Strips {
         for first in (0..all).step_by(self.at_once()) {
             let blocks = first..(first + self.at_once()).min(all);
             let frame = self.gradient.with_blocks(blocks.clone());
-            split &= lay(&frame, self.tiles, (g, self.sizes.window.output), (strip, &rows), scratch);
+            split &= lay(
+                &frame,
+                self.tiles,
+                (g, self.sizes.window.output),
+                (strip, &rows),
+                scratch,
+            );
             let (pixels, each) = (frame.pixels(), frame.elements());
             for (number, block) in blocks.enumerate() {
                 for part in 0..parts {
