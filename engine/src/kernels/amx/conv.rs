@@ -10,6 +10,7 @@ use super::super::{BuildContext, Reading, Work};
 use super::frame::{FARTHEST, Frame};
 use super::planes::{Planes, Side};
 use super::rule;
+use super::split::Floor;
 use super::stacked;
 use super::sweep::{Joined, Pass, Sweep};
 use super::tile::{SIDE, Starts, Tiles};
@@ -268,6 +269,7 @@ pub(super) fn forward(
         along: s.outputs,
         across: 1,
         lines: s.outputs,
+        floor: Floor::High,
     };
     let plan = Plan {
         frame,
@@ -326,6 +328,7 @@ fn forward_few(context: &BuildContext, tiles: Tiles, s: &Conv2dSizes, epilogue: 
         along: s.outputs,
         across: 1,
         lines: s.outputs,
+        floor: Floor::High,
     };
     let plan = Plan {
         frame,
@@ -453,6 +456,7 @@ pub(super) fn transposed(
         along: 1,
         across: s.outputs,
         lines: s.channels,
+        floor: Floor::High,
     };
     let plan = Plan {
         frame,

@@ -10,6 +10,7 @@ use super::super::registry::Built;
 use super::super::{BuildContext, Kernel, Task, Work};
 use super::planes::{Planes, Side};
 use super::rule;
+use super::split::Floor;
 use super::store::{Store, store};
 use super::tile::{BLOCK, Block, SIDE, Session, Starts, Tiles};
 use crate::plan::Epilogue;
@@ -50,8 +51,13 @@ pub(super) fn build(
     if !rule::worth(tiles, &work) {
         return None;
     }
-    let left = Planes::matrix(tiles, Side::Left, m, k, op.transpose_a);
-    let right = Planes::matrix(tiles, Side::Right, n, k, !op.transpose_b);
+    // The gradient is behind the samples where it makes that of the weights, in front of the weights elsewhere.
+    let [left, right] = match op.transpose_a {
+        true => [Floor::High, Floor::Low],
+        false => [Floor::Low, Floor::High],
+    };
+    let left = Planes::matrix(tiles, (Side::Left, left), m, k, op.transpose_a);
+    let right = Planes::matrix(tiles, (Side::Right, right), n, k, !op.transpose_b);
     let kernel = Product {
         tiles,
         bands: bands(left.steps.len()),

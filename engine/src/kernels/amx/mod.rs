@@ -42,7 +42,7 @@ use super::registry::Built;
 use crate::plan::Epilogue;
 pub use laid::Laid;
 pub use planes::Planes;
-pub(super) use split::{Rows, Run, lay, pair, splits};
+pub(super) use split::{Floor, Rows, Run, lay, pair, splits};
 pub use stack::Stack;
 pub(super) use store::{Store, store};
 pub(super) use tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Turns, words, words_mut};

@@ -4,7 +4,7 @@
 //! whether its numbers could be split.
 
 use super::super::{Kernel, Task, Work};
-use super::split::{PLAIN, Rows, Run, lay, narrow, pair, splits, widen};
+use super::split::{Floor, PLAIN, Rows, Run, lay, narrow, pair, splits, widen};
 use super::tile::{BLOCK, Left, Right, SIDE, Tiles, words, words_mut};
 
 /// f32 elements in front of a panel.
@@ -35,11 +35,19 @@ pub struct Planes {
     pub across: usize,
     /// Rows of A or columns of B.
     pub lines: usize,
+    /// How small its numbers may be.
+    pub(crate) floor: Floor,
 }
 
 impl Planes {
     /// A matrix `[lines, depth]`, or `[depth, lines]` if `k_first`.
-    pub(crate) fn matrix(tiles: Tiles, side: Side, lines: usize, depth: usize, k_first: bool) -> Self {
+    pub(crate) fn matrix(
+        tiles: Tiles,
+        (side, floor): (Side, Floor),
+        lines: usize,
+        depth: usize,
+        k_first: bool,
+    ) -> Self {
         let (along, across) = if k_first { (lines, 1) } else { (1, depth) };
         let steps = (0..depth.div_ceil(SIDE)).map(|s| (s * SIDE * along, SIDE.min(depth - s * SIDE)));
         Self {
@@ -49,6 +57,7 @@ impl Planes {
             along,
             across,
             lines,
+            floor,
         }
     }
 
@@ -135,7 +144,7 @@ fn write_panel(
         };
         largest = largest.max(bits);
     }
-    splits(largest)
+    splits(largest, from.floor)
 }
 
 /// A step whose source is `[line][k]`.

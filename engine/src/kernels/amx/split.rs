@@ -16,14 +16,24 @@ pub(crate) const PLAIN: usize = 0;
 /// From here on a block is too large to be split: products stay below 2¹⁰⁰, so that sums of any length
 /// that fits into memory stay finite. Infinities and NaN are larger still.
 const TOO_LARGE: u32 = (127 + 50) << 23;
-/// Below this a block as a whole is too small. With both operands above it, what the tile unit drops as
-/// denormal is less than 2⁻⁴⁶ of the product of the largest numbers.
-const TOO_SMALL: u32 = (127 - 40) << 23;
+/// How small the largest number of an operand may be. The two bounds of a product are such that what the tile unit drops
+/// as denormal is less than 2⁻⁴⁶ of the product of the largest numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Floor {
+    /// 2⁻⁵⁶: of images, and of gradients, which become tiny where a network is sure of a sample.
+    Low,
+    /// 2⁻²⁴: of weights, and of the images that gradients are multiplied with.
+    High,
+}
 
 /// Whether numbers whose largest absolute value has these bits can be split.
 #[inline(always)]
-pub(crate) fn splits(largest: u32) -> bool {
-    largest == 0 || (TOO_SMALL..TOO_LARGE).contains(&largest)
+pub(crate) fn splits(largest: u32, floor: Floor) -> bool {
+    let floor = match floor {
+        Floor::Low => (127 - 56) << 23,
+        Floor::High => (127 - 24) << 23,
+    };
+    largest == 0 || (floor..TOO_LARGE).contains(&largest)
 }
 
 /// The bits of the nearest bf16 number as f32, ties away from zero.
@@ -362,16 +372,18 @@ mod tests {
             f32::MAX,
             -1e20,
             1e-41,
-            -1e-30,
+            -3e-8,
         ] {
             let mut values = vec![0.0; 30];
             values[17] = bad;
-            assert!(!splits(largest_of(isa, &values)), "{bad}");
+            let floor = if bad.abs() < 1e-6 { Floor::High } else { Floor::Low };
+            assert!(!splits(largest_of(isa, &values), floor), "{bad}");
         }
         // Small numbers among larger ones do no harm.
         for good in [&[1.0, 1e-41, -1e-30, 0.0][..], &[0.0; 9], &[]] {
-            assert!(splits(largest_of(isa, good)));
+            assert!(splits(largest_of(isa, good), Floor::High));
         }
+        assert!(splits(largest_of(isa, &[-2e-17]), Floor::Low));
     }
 
     #[test]

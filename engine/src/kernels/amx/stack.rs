@@ -5,7 +5,7 @@ use graph::ops::Conv2dSizes;
 
 use super::super::{BuildContext, Kernel, Task, Work};
 use super::pairs::{pairs, turned};
-use super::split::{Run, clear, lay, splits};
+use super::split::{Floor, Run, clear, lay, splits};
 use super::tile::{BLOCK, Left, Right, SIDE, Tiles, words, words_mut};
 
 /// Samples that fill a tile well enough.
@@ -176,6 +176,10 @@ impl Kernel for Stack {
     fn run(&self, task: Task<'_>) {
         let from = task.input(0);
         let mut laid = [[0; BLOCK]; 3];
+        let floor = match self.form {
+            Form::Pairs => Floor::High,
+            _ => Floor::Low,
+        };
         let pieces = task.output.chunks_exact_mut(self.each());
         for (pixel, to) in task.range.clone().zip(pieces) {
             let (head, to) = to.split_at_mut(HEAD);
@@ -190,7 +194,7 @@ impl Kernel for Stack {
                     largest = largest.max(bits);
                 }
             }
-            head.fill(if splits(largest) { 0.0 } else { 1.0 });
+            head.fill(if splits(largest, floor) { 0.0 } else { 1.0 });
         }
     }
 }

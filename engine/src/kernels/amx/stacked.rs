@@ -7,6 +7,7 @@ use super::super::registry::Built;
 use super::super::{BuildContext, Kernel, Task, Work};
 use super::planes::{Planes, Side};
 use super::rule;
+use super::split::Floor;
 use super::stack::{Form, Meeting, Stack, meetings, suits};
 use super::store::{Store, store};
 use super::sweep::Joined;
@@ -135,6 +136,7 @@ fn weights(tiles: Tiles, s: &Conv2dSizes, way: Way, taps: &[usize]) -> Planes {
         along,
         across,
         lines,
+        floor: Floor::High,
     }
 }
 

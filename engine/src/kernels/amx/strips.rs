@@ -11,7 +11,7 @@ use graph::ops::Conv2dSizes;
 use super::conv::forward_frame;
 use super::frame::Frame;
 use super::pairs::{pairs, turned};
-use super::split::splits;
+use super::split::{Floor, splits};
 use super::tile::{SIDE, Tiles};
 
 /// Bytes of the pixels that are laid before they are turned or paired.
@@ -161,17 +161,17 @@ impl Strips {
             _ => 0..self.image.size[0],
         };
         let (all, steps) = (self.gradient.channel_blocks(), self.steps_of(strip));
-        let mut split = true;
+        let mut largest = 0;
         for first in (0..all).step_by(self.at_once()) {
             let blocks = first..(first + self.at_once()).min(all);
             let frame = self.gradient.with_blocks(blocks.clone());
-            split &= lay(
+            largest = largest.max(lay(
                 &frame,
                 self.tiles,
                 (g, self.sizes.window.output),
                 (strip, &rows),
                 scratch,
-            );
+            ));
             let (pixels, each) = (frame.pixels(), frame.elements());
             for (number, block) in blocks.enumerate() {
                 for part in 0..parts {
@@ -181,7 +181,7 @@ impl Strips {
                 }
             }
         }
-        split
+        splits(largest, Floor::Low)
     }
 
     /// Lays a strip of the image, `[channels/32][pixel][32]` for each part. Whether all numbers can be split.
@@ -191,7 +191,8 @@ impl Strips {
             _ => 0..self.image.size[0],
         };
         let numbers = (x, self.sizes.window.image);
-        lay(&self.image, self.tiles, numbers, (strip, &rows), to)
+        let largest = lay(&self.image, self.tiles, numbers, (strip, &rows), to);
+        splits(largest, Floor::High)
     }
 
     /// A block of channels of a laid strip as B, `[even, odd][pair][32][2]` for each part, as far as the steps and taps
@@ -210,14 +211,14 @@ impl Strips {
     }
 }
 
-/// Lays rows of each sample of a strip, one below the other. Whether all numbers can be split.
+/// Lays rows of each sample of a strip, one below the other. The bits of the largest absolute value.
 fn lay(
     frame: &Frame,
     Tiles { isa, parts, .. }: Tiles,
     (numbers, size): (&[f32], [usize; 2]),
     (strip, rows): (&Strip, &Range<usize>),
     to: &mut [u16],
-) -> bool {
+) -> u32 {
     let mut largest = 0;
     for (k, n) in strip.samples.clone().enumerate() {
         let sample = of_sample(numbers, size, frame.channels, n);
@@ -225,7 +226,7 @@ fn lay(
         largest = largest.max(frame.lay(isa, parts, sample, &place, to));
     }
     frame.clear_behind(parts, strip.samples.len() * rows.len(), to);
-    splits(largest)
+    largest
 }
 
 /// Sample `n` of images `[rows, columns, channels]`.

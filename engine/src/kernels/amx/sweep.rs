@@ -10,7 +10,7 @@ use graph::ops::BoundWindow;
 use super::super::{Kernel, Reading, Rows, Task, Work};
 use super::frame::Frame;
 use super::planes::Planes;
-use super::split::{PLAIN, splits};
+use super::split::{Floor, PLAIN, splits};
 use super::store::{Store, store};
 use super::tile::{Block, Left, SIDE, Session, Starts, Tiles, Turns, words_mut};
 use crate::plan::Epilogue;
@@ -190,7 +190,7 @@ impl Sweep {
             laid.max().unwrap_or(0)
         };
         // Infinite weights must not meet the frame's zeros, so the frame then is marked.
-        let can_split = splits_weights && splits(lay(self.tiles.parts));
+        let can_split = splits_weights && splits(lay(self.tiles.parts), Floor::Low);
         if !can_split && self.few.is_none() {
             lay(PLAIN);
         }

@@ -2,8 +2,8 @@
 
 use super::{FREQUENCIES, Planes};
 use crate::kernels::amx::{
-    BLOCK, Block, Left, Right, Rows, Run, SIDE, Session, Starts, Store, Turns, lay, pair, splits, store,
-    words, words_mut,
+    BLOCK, Block, Floor, Left, Right, Rows, Run, SIDE, Session, Starts, Store, Turns, lay, pair, splits,
+    store, words, words_mut,
 };
 use crate::kernels::conv::pass::Pass;
 use crate::kernels::{BuildContext, Tiles};
@@ -50,7 +50,7 @@ pub(super) fn write_filters(
 
 /// Says of a panel whether its numbers could be split, by the bits of the largest.
 pub(super) fn mark(panel: &mut [f32], largest: u32) {
-    panel[0] = if splits(largest) { 0.0 } else { 1.0 };
+    panel[0] = if splits(largest, Floor::High) { 0.0 } else { 1.0 };
 }
 
 /// The products of transformed tiles and filters.
@@ -134,7 +134,7 @@ impl Products {
         if let Some((done, block)) = turns.last() {
             self.put(block, count, done, (products, result));
         }
-        splits(largest)
+        splits(largest, Floor::Low)
     }
 
     fn put(
