@@ -38,7 +38,7 @@ pub enum Packing {
     /// Filters for Winograd's products.
     Filters(Filters),
     /// Strips of a sum over pixels, for the tile unit.
-    Laid(Laid),
+    Laid(Box<Laid>),
     /// Samples as rows, for the tile unit.
     Stack(Stack),
 }
@@ -102,7 +102,7 @@ impl From<Planes> for Packing {
 
 impl From<Laid> for Packing {
     fn from(laid: Laid) -> Self {
-        Packing::Laid(laid)
+        Packing::Laid(Box::new(laid))
     }
 }
 

@@ -7,9 +7,9 @@
 //! |---|---|---|---|---|
 //! | 64² pixels, 32 to 32 channels: forward / weights | 1,146 / 543 | 474 / 274 | 262 / 155 | 218 / 215 |
 //! | 16², 128 to 128 | 1,039 / 629 | 521 / 283 | 263 / 199 | 256 / 258 |
-//! | 14², 256 to 256 | 1,002 / 658 | 500 / 283 | 270 / 184 | 258 / 237 |
-//! | 8², 256 to 256 | 916 / 532 | 379 / 237 | 224 / 149 | 246 / 237 |
-//! | 4², 512 to 512 | 476 / 218 | 210 / 121 | 127 / 87 | 157 / 174 |
+//! | 14², 256 to 256 | 1,121 / 696 | 527 / 338 | 270 / 184 | 258 / 237 |
+//! | 8², 256 to 256, 32 samples as rows | 1,114 / 1,053 | 531 / 392 | 298 / 209 | 250 / 229 |
+//! | 4², 512 to 512, 32 samples as rows | 986 / 832 | 455 / 441 | 221 / 278 | 165 / 191 |
 //!
 //! Blocks that are only partly filled cost as much as full ones. Three parts are never less exact than FMA
 //! (`engine/tests/amx_accuracy.rs`), so `highest` may take either, and takes the faster one.

@@ -69,7 +69,7 @@ unsafe fn each<S: Simd, const ADD: bool, const RESIDUAL: bool>(block: &Block, to
             _ => S::zero(),
         });
         for r in 0..how.rows {
-            for k in 0..SIDE / S::LANES {
+            for (k, &bias) in bias.iter().enumerate().take(SIDE / S::LANES) {
                 let Some((c, left)) = column(k) else { break };
                 let at = r * how.stride + c;
                 let mut x = S::load(block.row(how.skip + r).as_ptr().add(c));
@@ -77,7 +77,7 @@ unsafe fn each<S: Simd, const ADD: bool, const RESIDUAL: bool>(block: &Block, to
                     x = x.add(S::load_first(to.add(at), left));
                 }
                 if how.bias.is_some() {
-                    x = x.add(bias[k]);
+                    x = x.add(bias);
                 }
                 if RESIDUAL && let Some(residual) = how.residual {
                     x = x.add(S::load_first(residual.as_ptr().add(at), left));
