@@ -2,9 +2,10 @@
 //!
 //! The tile unit multiplies bf16 numbers and sums in f32. Each f32 operand is split into one, two or
 //! three bf16 *parts* (`split`), and the leading products of parts are summed: one, three or six.
-//! `planes` and `frame` write operands in the order in which tiles read them, `tile` multiplies them in
-//! blocks of 32 × 32, by the processor (`real`) or in plain Rust (`emulated`), and `dense`, `conv` and
-//! `weights` are the kernels. `rule` says which products are worth it; all others stay with the f32 kernels.
+//! `planes`, `frame`, `strips` and `stack` write operands in the order in which tiles read them, `tile` multiplies them
+//! in blocks of 32 × 32, by the processor (`real`) or in plain Rust (`emulated`). The kernels are `dense`, `conv` and
+//! `weights`, and `stacked` and `stacked_weights` for many samples of small images. `rule` says which products are worth
+//! it; all others stay with the f32 kernels.
 
 mod conv;
 mod dense;
