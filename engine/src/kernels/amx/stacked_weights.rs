@@ -97,29 +97,20 @@ impl StackedSums {
         }
     }
 
-    /// The blocks of a range of pieces, `(piece, output)`, so that what some of them read stays near for all taps.
-    fn order(&self, range: &Range<usize>) -> impl Iterator<Item = (usize, usize)> {
+    /// Visits the blocks of a range of pieces, `(piece, output)`: what a few channels and outputs read stays near for all
+    /// taps.
+    fn visit(&self, range: &Range<usize>, mut each: impl FnMut(usize, usize)) {
         let (channels, outputs) = (self.image.blocks(), self.gradient.blocks());
         let block = self.image.high() * BLOCK * 2 * self.image.tiles.parts;
         let side = (NEAR / ((self.image.pixels + self.gradient.pixels) * block)).max(1);
-        let groups = move |all: usize| {
-            (0..all)
-                .step_by(side)
-                .map(move |first| first..(first + side).min(all))
-        };
-        let taps = range.start / channels..range.end.div_ceil(channels);
-        let range = range.clone();
-        groups(channels)
-            .flat_map(move |near| groups(outputs).map(move |outputs| (near.clone(), outputs)))
-            .flat_map(move |(near, outputs)| {
-                let pieces = taps.clone().flat_map(move |tap| {
-                    let near = near.clone();
-                    near.map(move |channel| tap * channels + channel)
-                });
-                let range = range.clone();
-                let pieces = pieces.filter(move |piece| range.contains(piece));
-                pieces.flat_map(move |piece| outputs.clone().map(move |output| (piece, output)))
-            })
+        for channel in (0..channels).step_by(side) {
+            for output in (0..outputs).step_by(side) {
+                let near = channel..(channel + side).min(channels);
+                for piece in range.clone().filter(|piece| near.contains(&(piece % channels))) {
+                    (output..(output + side).min(outputs)).for_each(|output| each(piece, output));
+                }
+            }
+        }
     }
 
     /// All pieces of a range.
@@ -133,7 +124,7 @@ impl StackedSums {
             ordered(isa, block, &mut to[output * SIDE..], (SIDE, columns), outputs);
         };
         let mut turns = Turns::new();
-        for (piece, output) in self.order(&range) {
+        self.visit(&range, |piece, output| {
             let (tap, channel) = (piece / self.image.blocks(), piece % self.image.blocks());
             let operands = (
                 &self.gradient.left(g, output, 0),
@@ -143,7 +134,7 @@ impl StackedSums {
             if let Some((done, block)) = turns.next(session, operands, (piece, output)) {
                 put(done, block);
             }
-        }
+        });
         if let Some((done, block)) = turns.last() {
             put(done, block);
         }
