@@ -4,8 +4,8 @@ use std::ops::Range;
 
 use super::gather::{Results, gather};
 use super::spread::{TileRow, Which, spread};
-use super::tiles::{Products, tiles};
-use super::{FREQUENCIES, Filters, NARROWEST, Planes, SMALLEST, first_tap, together};
+use super::tiles::{Products, least_tiles, tiles};
+use super::{FREQUENCIES, Filters, LEAST_TILES, NARROWEST, Planes, SMALLEST, first_tap, together};
 use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
 use crate::kernels::conv::direct::{Call, Direct};
 use crate::kernels::conv::pass::Pass;
@@ -57,7 +57,11 @@ pub(in super::super) fn build(context: &BuildContext, pass: Pass, epilogue: Epil
     let channels = pass.source[2];
     let across = wide.div_ceil(2);
     let samples = context.batch.max(1);
-    let together = together(across, channels + outputs).min(samples * high.div_ceil(2));
+    let least = match filters.tiles {
+        Some(_) => least_tiles(channels, outputs),
+        None => LEAST_TILES,
+    };
+    let together = together(across, channels + outputs, least).min(samples * high.div_ceil(2));
     // One sample is split by pairs of rows.
     let work = match image_work(context, &pass) {
         Work::Pieces { .. } => Work::Pieces {

@@ -90,9 +90,10 @@ impl Planes {
     }
 }
 
-/// Tile rows that are worked on together, of `wide` tiles each, where a tile has so many channels before and after.
-fn together(wide: usize, channels: usize) -> usize {
-    let tiles = (NEAR / (FREQUENCIES * 4 * channels)).max(LEAST_TILES);
+/// Tile rows that are worked on together, of `wide` tiles each, where a tile has so many channels before and after: at
+/// least so many tiles.
+fn together(wide: usize, channels: usize, least: usize) -> usize {
+    let tiles = (NEAR / (FREQUENCIES * 4 * channels)).max(least);
     (tiles / wide).max(1)
 }
 

@@ -1,6 +1,6 @@
 //! Winograd's products on the tile unit, three parts of each number.
 
-use super::{FREQUENCIES, Planes};
+use super::{FREQUENCIES, LEAST_TILES, Planes};
 use crate::kernels::amx::{
     BLOCK, Block, Floor, Left, Right, Rows, Run, SIDE, Session, Starts, Store, Turns, lay, pair, splits,
     store, words, words_mut,
@@ -19,6 +19,15 @@ pub(super) const HEAD: usize = 16;
 pub(in super::super) fn tiles(context: &BuildContext, pass: &Pass) -> Option<Tiles> {
     let wide = pass.source[2].min(pass.result[2]) >= NARROWEST && pass.pack.width == SIDE;
     context.tiles.filter(|tiles| wide && tiles.parts == PARTS)
+}
+
+/// Tiles that are worked on together at least: more where the filters fit no cache, since the unit multiplies faster
+/// than they are read. Still more of them are read and written more slowly themselves.
+pub(super) fn least_tiles(channels: usize, outputs: usize) -> usize {
+    match channels * outputs <= NARROWEST * NARROWEST {
+        true => LEAST_TILES,
+        false => 2 * LEAST_TILES,
+    }
 }
 
 /// Elements of a panel of filters of so many channels.
@@ -107,27 +116,26 @@ impl Products {
         for frequency in 0..FREQUENCIES {
             let spreads = &spreads[frequency * source.plane..];
             largest = largest.max(self.lay(count, spreads, source.row, scratch));
-            // Filters inside: 32 tiles stay in the first cache for all of them.
-            for tile in (0..count).step_by(SIDE) {
+            let blocks = (count.div_ceil(SIDE), packed.len() / each);
+            for [tile, number] in order(blocks) {
                 let left = Left {
                     words: scratch,
                     plain: false,
                     plane: self.plane(),
                     row: SIDE,
-                    at: tile * SIDE,
+                    at: tile * SIDE * SIDE,
                 };
-                for (number, panel) in packed.chunks_exact(each).enumerate() {
-                    let right = Right {
-                        words: words(&panel[HEAD..]),
-                        plain: false,
-                        plane: BLOCK,
-                        step: PARTS * BLOCK,
-                        at: frequency * self.starts.len() * PARTS * BLOCK,
-                    };
-                    let operands = (&left, &self.starts, &right);
-                    if let Some((done, block)) = turns.next(&session, operands, [frequency, tile, number]) {
-                        self.put(block, count, done, (products, result));
-                    }
+                let right = Right {
+                    words: words(&packed[number * each + HEAD..(number + 1) * each]),
+                    plain: false,
+                    plane: BLOCK,
+                    step: PARTS * BLOCK,
+                    at: frequency * self.starts.len() * PARTS * BLOCK,
+                };
+                let operands = (&left, &self.starts, &right);
+                if let Some((done, block)) = turns.next(&session, operands, [frequency, tile * SIDE, number])
+                {
+                    self.put(block, count, done, (products, result));
                 }
             }
         }
@@ -178,4 +186,13 @@ impl Products {
         });
         laid.max().unwrap_or(0)
     }
+}
+
+/// Blocks of tiles and panels of filters in the order in which they meet: the fewer are gone through again for each of
+/// the more, so that what is read again is small enough for a cache.
+fn order((tiles, panels): (usize, usize)) -> impl Iterator<Item = [usize; 2]> {
+    (0..tiles * panels).map(move |k| match tiles < panels {
+        true => [k % tiles, k / tiles],
+        false => [k / panels, k % panels],
+    })
 }

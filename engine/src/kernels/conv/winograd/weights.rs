@@ -4,7 +4,7 @@
 use graph::ops::Conv2dSizes;
 
 use super::spread::{TileRow, Which, spread, spread_gradient};
-use super::{FREQUENCIES, Planes, sums, together};
+use super::{FREQUENCIES, LEAST_TILES, Planes, sums, together};
 use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
 use crate::kernels::conv::geometry::Axis;
 use crate::kernels::conv::weights::Weights;
@@ -39,7 +39,8 @@ pub(in super::super) fn build(context: &BuildContext, sizes: Conv2dSizes) -> Bui
     let [high, wide] = sizes.window.output;
     let tiles = wide.div_ceil(2);
     let samples = context.batch.div_ceil(context.chunks.max(1)).max(1);
-    let together = together(tiles, sizes.channels + sizes.outputs).min(samples * high.div_ceil(2));
+    let together =
+        together(tiles, sizes.channels + sizes.outputs, LEAST_TILES).min(samples * high.div_ceil(2));
     let first = [0, 1].map(|axis| Axis::forward(&sizes.window, axis).taps[0].1);
     let kernel = WinogradWeights {
         isa: context.isa,
