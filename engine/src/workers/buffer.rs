@@ -27,13 +27,17 @@ unsafe impl Send for Buffer {}
 // SAFETY: as above; changing it needs an exclusive borrow.
 unsafe impl Sync for Buffer {}
 
+/// Bytes from which on a whole huge page is taken: the memory that a worker goes through again and again is no larger
+/// than a cache, but in small pages it has more of them than the processor remembers.
+const LARGE: usize = HUGE_PAGE / 8;
+
 /// What is allocated for `length` numbers: whole cache lines, or whole huge pages.
 ///
 /// # Panics
 /// When that is more than the address space, as `Vec` does.
 fn layout(length: usize) -> Layout {
     let bytes = length.saturating_mul(size_of::<f32>());
-    let unit = if bytes < 2 * HUGE_PAGE { LINE } else { HUGE_PAGE };
+    let unit = if bytes < LARGE { LINE } else { HUGE_PAGE };
     let whole = bytes.checked_next_multiple_of(unit).unwrap_or(usize::MAX);
     match Layout::from_size_align(whole, unit) {
         Ok(layout) => layout,
