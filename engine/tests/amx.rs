@@ -43,6 +43,7 @@ proptest! {
         let y = Symbol::input("y", [h, w, o]);
         if let Ok(x) = Symbol::apply(op, &[&y, &parameter(&[k, k, c, o])]) {
             check_precisions(&x, batch);
+            check_precisions(&x.add(&parameter(&[c])).unwrap(), batch);
         }
     }
 

@@ -44,6 +44,9 @@ proptest! {
         let y = Symbol::input("y", [h, w, o]);
         if let Ok(x) = Symbol::apply(op, &[&y, &parameter(&[k, k, c, o])]) {
             check(&x, batch);
+            let biased = x.add(&parameter(&[c])).unwrap();
+            check(&biased, batch);
+            check(&biased.unary(UnaryKind::Relu).unwrap(), batch);
         }
     }
 

@@ -219,7 +219,7 @@ fn graph_op(
         Op::Reduce(op) => reduce::reduce(context, op, shapes[0], output),
         Op::MatMul(op) => matmul::build(context, *op, epilogue, shapes)?,
         Op::Conv2d(op) => conv::forward(context, *op, epilogue, shapes)?,
-        Op::Conv2dTransposed(op) => conv::transposed(context, *op, shapes)?,
+        Op::Conv2dTransposed(op) => conv::transposed(context, *op, epilogue, shapes)?,
         Op::Conv2dWeightGradient(op) => conv::weight_gradient(context, *op, shapes)?,
         Op::Transpose(op) => movement::transpose(context, op, shapes[0], output),
         Op::Concat(op) => movement::concat(context, op.axis, shapes, output),

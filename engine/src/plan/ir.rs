@@ -195,6 +195,8 @@ impl Ir {
         match &node.op {
             Action::Graph(Op::MatMul(product)) => !product.transpose_a && node.shape.rank() == 2,
             Action::Graph(Op::Conv2d(_)) => true,
+            // The way back has the image as a third operand, and needs no bias.
+            Action::Graph(Op::Conv2dTransposed(op)) => node.inputs.len() == 2 && op.conv.groups == 1,
             _ => false,
         }
     }

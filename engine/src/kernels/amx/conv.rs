@@ -393,8 +393,8 @@ pub(super) fn transposed(
     epilogue: Epilogue,
     shapes: &[&Shape],
 ) -> Option<Built> {
-    let s = op.sizes(shapes).ok()?;
-    if s.groups != 1 || s.batch == 0 || s.batch != context.batch || epilogue != Epilogue::default() {
+    let s = op.sizes(&shapes[..shapes.len() - epilogue.count()]).ok()?;
+    if s.groups != 1 || s.batch == 0 || s.batch != context.batch {
         return None;
     }
     if let Some(built) = stacked::build(context, tiles, epilogue, &s, stacked::Way::Back) {

@@ -34,12 +34,13 @@ pub(crate) fn forward(
 pub(crate) fn transposed(
     context: &BuildContext,
     op: Conv2dTransposed,
+    epilogue: Epilogue,
     shapes: &[&Shape],
 ) -> Result<Built, EngineError> {
-    let sizes = op.sizes(shapes)?;
+    let sizes = op.sizes(&shapes[..shapes.len() - epilogue.count()])?;
     Ok(match depthwise::suits(&sizes) {
         true => depthwise::backward(context, sizes),
-        false => image_pass(context, Pass::backward(context, &sizes), Epilogue::default()),
+        false => image_pass(context, Pass::backward(context, &sizes), epilogue),
     })
 }
 
