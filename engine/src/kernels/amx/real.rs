@@ -3,7 +3,7 @@
 
 use std::arch::asm;
 
-use super::tile::{Block, Left, Right, Starts};
+use super::tile::{BLOCK, Block, Left, Right, Starts};
 
 /// Palette 1, all eight tiles of 16 rows of 64 bytes.
 #[repr(C, align(64))]
@@ -59,6 +59,69 @@ macro_rules! load_right {
             $at,
             " + {line} + 64]"
         )
+    };
+}
+
+/// Asks for a KiB of the next step of B, which would otherwise be waited for where it comes from beyond the first cache.
+macro_rules! ahead {
+    ($kib:literal) => {
+        concat!(
+            "prefetcht0 [{bt} + {b_step} + 0 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 64 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 128 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 192 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 256 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 320 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 384 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 448 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 512 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 576 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 640 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 704 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 768 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 832 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 896 + ",
+            $kib,
+            " * 1024]\n",
+            "prefetcht0 [{bt} + {b_step} + 960 + ",
+            $kib,
+            " * 1024]\n"
+        )
+    };
+}
+
+/// Nothing in its place, where B is in the first cache.
+macro_rules! at_hand {
+    ($kib:literal) => {
+        ""
     };
 }
 
@@ -131,52 +194,74 @@ macro_rules! loops {
 
 // The orders of `tile::products`. One part does not need the distances of the parts, but all loops
 // share their operands.
-loops!(
-    one_part,
-    [
-        load_left!(),
-        load_right!("{bt}"),
-        multiply!(),
-        "/* {plane} {b_plane} */"
-    ]
-);
-loops!(
-    two_parts,
-    [
-        load_left!(),
-        "lea {low}, [{bt} + {b_plane}]",
-        load_right!("{low}"),
-        multiply!(),
-        load_right!("{bt}"),
-        multiply!(),
-        "add {at}, {plane}",
-        load_left!(),
-        multiply!()
-    ]
-);
-loops!(
-    three_parts,
-    [
-        load_left!(),
-        "lea {low}, [{bt} + {b_plane}*2]",
-        load_right!("{low}"),
-        multiply!(),
-        "lea {low}, [{bt} + {b_plane}]",
-        load_right!("{low}"),
-        multiply!(),
-        load_right!("{bt}"),
-        multiply!(),
-        "lea {at}, [{at} + {plane}*2]",
-        load_left!(),
-        multiply!(),
-        "sub {at}, {plane}",
-        load_left!(),
-        multiply!(),
-        "lea {low}, [{bt} + {b_plane}]",
-        load_right!("{low}"),
-        multiply!()
-    ]
-);
+macro_rules! orders {
+    ($one:ident, $two:ident, $three:ident, $next:ident) => {
+        loops!(
+            $one,
+            [
+                load_left!(),
+                load_right!("{bt}"),
+                $next!(0),
+                $next!(1),
+                multiply!(),
+                "/* {plane} {b_plane} */"
+            ]
+        );
+        loops!(
+            $two,
+            [
+                load_left!(),
+                "lea {low}, [{bt} + {b_plane}]",
+                load_right!("{low}"),
+                $next!(0),
+                multiply!(),
+                load_right!("{bt}"),
+                $next!(1),
+                $next!(2),
+                multiply!(),
+                "add {at}, {plane}",
+                load_left!(),
+                $next!(3),
+                multiply!()
+            ]
+        );
+        loops!(
+            $three,
+            [
+                load_left!(),
+                "lea {low}, [{bt} + {b_plane}*2]",
+                load_right!("{low}"),
+                $next!(0),
+                multiply!(),
+                "lea {low}, [{bt} + {b_plane}]",
+                load_right!("{low}"),
+                $next!(1),
+                multiply!(),
+                load_right!("{bt}"),
+                $next!(2),
+                multiply!(),
+                "lea {at}, [{at} + {plane}*2]",
+                load_left!(),
+                $next!(3),
+                multiply!(),
+                "sub {at}, {plane}",
+                load_left!(),
+                $next!(4),
+                multiply!(),
+                "lea {low}, [{bt} + {b_plane}]",
+                load_right!("{low}"),
+                $next!(5),
+                multiply!()
+            ]
+        );
+    };
+}
+
+orders!(one_part, two_parts, three_parts, at_hand);
+orders!(one_part_ahead, two_parts_ahead, three_parts_ahead, ahead);
+
+/// Bytes of B that stay in the first cache from one block to the next.
+const NEAR: usize = 16 * 1024;
 
 /// C = Σ over the steps, at least one.
 ///
@@ -194,12 +279,16 @@ pub(super) unsafe fn product(parts: usize, left: &Left, starts: &Starts, right: 
         b_step: right.step * 2,
         c: block.0.as_mut_ptr(),
     };
-    // SAFETY: handed on from the caller.
+    let near = x.steps * parts * size_of::<u16>() * BLOCK <= NEAR;
+    // SAFETY: handed on from the caller; what is asked for ahead is not read, wherever it lies.
     unsafe {
-        match parts {
-            1 => one_part(&x),
-            2 => two_parts(&x),
-            _ => three_parts(&x),
+        match (parts, near) {
+            (1, true) => one_part(&x),
+            (2, true) => two_parts(&x),
+            (_, true) => three_parts(&x),
+            (1, false) => one_part_ahead(&x),
+            (2, false) => two_parts_ahead(&x),
+            (_, false) => three_parts_ahead(&x),
         }
     }
 }
