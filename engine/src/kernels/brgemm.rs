@@ -74,6 +74,10 @@ struct Tile {
     finish: Finish,
 }
 
+/// Steps of a sum by which its operands are asked for ahead: from one to the next they are often farther apart than the
+/// processor looks by itself.
+const AHEAD: usize = 8;
+
 /// Computes `rows × columns` of C; `c` begins at its first element and has row stride `c_row`.
 ///
 /// # Panics
@@ -275,6 +279,10 @@ unsafe fn multiply<S: Simd, const R: usize, const V: usize, const UNIT_ROWS: boo
             let (mut a, mut b) = (t.a.add(start.a), t.b.add(start.b));
             for _ in 0..t.depth {
                 let row = load_row::<S, V>(b, PARTIAL, t.tail);
+                S::ask(a.wrapping_add(AHEAD * t.a_column));
+                for v in 0..V {
+                    S::ask(b.wrapping_add(AHEAD * t.b_row + v * S::LANES));
+                }
                 for (r, sum) in sums.iter_mut().enumerate() {
                     let x = S::splat(*a.add(r * a_row));
                     for (total, &b) in sum.iter_mut().zip(&row) {

@@ -12,6 +12,9 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn load(from: *const f32) -> Self;
     /// The first `count` lanes; the others are 0.
     unsafe fn load_first(from: *const f32, count: usize) -> Self;
+    /// Asks for the cache line of an element, wherever it lies; where the processor cannot be asked, nothing.
+    #[inline(always)]
+    unsafe fn ask(_: *const f32) {}
     unsafe fn store(self, to: *mut f32);
     unsafe fn store_first(self, to: *mut f32, count: usize);
     unsafe fn add(self, other: Self) -> Self;
@@ -275,6 +278,11 @@ pub(crate) mod x86 {
 
     // SAFETY: each method is one intrinsic under the trait's contract.
     unsafe impl Simd for Avx512 {
+        #[inline(always)]
+        unsafe fn ask(at: *const f32) {
+            // SAFETY: nothing is read.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
+        }
         const LANES: usize = 16;
         #[inline(always)]
         unsafe fn zero() -> Self {
