@@ -1,8 +1,10 @@
 //! Dense layers with more weights than any cache holds and few samples: the weights are read once, as they
-//! lie. Packing them would move them three times for a handful of products each.
+//! lie. Packing them would move them three times for a handful of products each. Threads share them, since samples that
+//! are shared instead would each need all weights: a piece is a panel of 32 outputs of all samples.
 
 use graph::ops::{MatMul, MatMulSizes};
 
+use super::amx::{Joined, SIDE};
 use super::brgemm::{Finish, Operands, Start, brgemm};
 use super::registry::Built;
 use super::simd::{Portable, Simd};
@@ -20,13 +22,11 @@ const LANES: usize = 16;
 /// Weights' rows and samples whose products are summed together.
 const TOGETHER: usize = 4;
 
-/// y = x·W (+ bias, ReLU), or x·Wᵀ; rows of x are samples.
+/// Panels `[panel][sample][32]` of x·W, or x·Wᵀ; rows of x are samples.
 struct WideDense {
     isa: Isa,
     sizes: MatMulSizes,
     transposed: bool,
-    epilogue: Epilogue,
-    batch: usize,
 }
 
 /// The kernel, where it suits: `x` `[M, K]` with samples as rows, weights as a plain matrix.
@@ -41,56 +41,68 @@ pub(super) fn choose(
     if !suits || sizes.m > most || (op.transpose_b && epilogue != Epilogue::default()) {
         return None;
     }
+    let MatMulSizes { m, n, .. } = sizes;
     let kernel = WideDense {
         isa: context.isa,
         sizes,
         transposed: op.transpose_b,
-        epilogue,
-        batch: context.batch,
     };
-    Some(Built::new(kernel, vec![true]))
+    let joined = Joined {
+        isa: context.isa,
+        output: [m, 1, n],
+        epilogue,
+    };
+    let panels = n.div_ceil(SIDE) * m * SIDE;
+    Some(Built::new(joined, vec![]).after(kernel, panels))
 }
 
 impl Kernel for WideDense {
     fn work(&self) -> Work {
-        Work::Samples
+        Work::Pieces {
+            count: self.sizes.n.div_ceil(SIDE),
+            elements: self.sizes.m * SIDE,
+        }
     }
 
     fn run(&self, task: Task<'_>) {
         let MatMulSizes { m, k, n, .. } = self.sizes;
         let (x, w) = (task.input(0), task.input(1));
-        let rows = task.count() * m / self.batch;
+        let columns = task.range.start * SIDE..(task.range.end * SIDE).min(n);
         if self.transposed {
-            return products(self.isa, x, w, k, task.output);
+            let w = &w[columns.start * k..columns.end * k];
+            return products(self.isa, x, w, k, (task.output, m));
         }
-        let bias = self.epilogue.bias.then(|| task.input(2));
         for first in (0..k).step_by(STREAMS) {
             let depth = STREAMS.min(k - first);
-            let operands = Operands {
-                a: &x[first..],
-                a_row: k,
-                a_column: 1,
-                starts: &Start::ONE,
-                depth,
-                b: &w[first * n..],
-                b_row: n,
-                bias: bias.filter(|_| first == 0),
-                residual: None,
-            };
-            let finish = Finish {
-                accumulate: first > 0,
-                relu: self.epilogue.relu && first + depth == k,
-            };
-            brgemm(self.isa, rows, n, &operands, task.output, n, finish);
+            let panels = columns.clone().step_by(SIDE);
+            for (column, to) in panels.zip(task.output.chunks_exact_mut(m * SIDE)) {
+                let operands = Operands {
+                    a: &x[first..],
+                    a_row: k,
+                    a_column: 1,
+                    starts: &Start::ONE,
+                    depth,
+                    b: &w[first * n + column..],
+                    b_row: n,
+                    bias: None,
+                    residual: None,
+                };
+                let finish = Finish {
+                    accumulate: first > 0,
+                    relu: false,
+                };
+                let wide = SIDE.min(columns.end - column);
+                brgemm(self.isa, m, wide, &operands, to, SIDE, finish);
+            }
         }
     }
 }
 
-/// y[i, j] = Σ_k x[i, k]·w[j, k] for rows of `length` numbers.
-fn products(isa: Isa, x: &[f32], w: &[f32], length: usize, y: &mut [f32]) {
-    let columns = w.len() / length;
+/// y[i, j] = Σ_k x[i, k]·w[j, k] for rows of `length` numbers, as panels `[panel][row of x][32]`.
+fn products(isa: Isa, x: &[f32], w: &[f32], length: usize, (y, rows): (&mut [f32], usize)) {
     for (block, w) in w.chunks(TOGETHER * length).enumerate() {
         let wide = w.len() / length;
+        let (panel, column) = (block * TOGETHER / SIDE, block * TOGETHER % SIDE);
         for (first, x) in x.chunks(TOGETHER * length).enumerate() {
             let high = x.len() / length;
             // Short blocks take rows twice, and what is twice is not kept.
@@ -98,7 +110,7 @@ fn products(isa: Isa, x: &[f32], w: &[f32], length: usize, y: &mut [f32]) {
             let w = std::array::from_fn(|j| &w[j.min(wide - 1) * length..][..length]);
             let sums = block_products(isa, &x, &w);
             for (i, sums) in sums.iter().enumerate().take(high) {
-                let at = (first * TOGETHER + i) * columns + block * TOGETHER;
+                let at = (panel * rows + first * TOGETHER + i) * SIDE + column;
                 y[at..at + wide].copy_from_slice(&sums[..wide]);
             }
         }

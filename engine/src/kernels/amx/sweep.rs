@@ -355,7 +355,7 @@ impl Sweep {
 }
 
 /// Panels of output channels side by side, and what a convolution ends with.
-pub(super) struct Joined {
+pub(in super::super) struct Joined {
     pub isa: Isa,
     /// Rows, columns and channels of the result.
     pub output: [usize; 3],
