@@ -202,14 +202,3 @@ fn dense_layers_with_many_weights_and_few_samples() {
         });
     }
 }
-
-/// Its weights are read as they lie, in panels of outputs that threads share.
-#[test]
-fn a_dense_layer_that_fits_no_cache() {
-    for batch in [1, 6] {
-        let x = Symbol::input("x", [1030]);
-        let weights = parameter(&[1030, 1037]);
-        let y = x.matmul(&weights).unwrap().add(&parameter(&[1037])).unwrap();
-        check(&y.unary(UnaryKind::Relu).unwrap(), batch);
-    }
-}

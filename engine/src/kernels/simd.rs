@@ -178,12 +178,12 @@ pub(crate) mod x86 {
 
     // SAFETY: each method is one or two intrinsics under the trait's contract.
     unsafe impl Simd for Avx2 {
+        const LANES: usize = 8;
         #[inline(always)]
         unsafe fn ask(at: *const f32) {
             // SAFETY: nothing is read.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
-        const LANES: usize = 8;
         #[inline(always)]
         unsafe fn zero() -> Self {
             // SAFETY: contract of the trait.
@@ -283,12 +283,12 @@ pub(crate) mod x86 {
 
     // SAFETY: each method is one intrinsic under the trait's contract.
     unsafe impl Simd for Avx512 {
+        const LANES: usize = 16;
         #[inline(always)]
         unsafe fn ask(at: *const f32) {
             // SAFETY: nothing is read.
             unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) }
         }
-        const LANES: usize = 16;
         #[inline(always)]
         unsafe fn zero() -> Self {
             // SAFETY: contract of the trait.

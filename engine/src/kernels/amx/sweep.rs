@@ -354,10 +354,10 @@ impl Sweep {
     }
 }
 
-/// Panels of output channels side by side, and what a convolution ends with.
+/// Panels of output channels side by side, and what a convolution or a dense layer ends with.
 pub(in super::super) struct Joined {
     pub isa: Isa,
-    /// Rows, columns and channels of the result.
+    /// Rows, columns and channels of the result; of a dense layer samples, 1 and outputs.
     pub output: [usize; 3],
     pub epilogue: Epilogue,
 }
@@ -374,7 +374,7 @@ impl Kernel for Joined {
     fn run(&self, task: Task<'_>) {
         let [rows, columns, channels] = self.output;
         let panels = task.input(0).chunks_exact(rows * columns * SIDE);
-        // Behind the panels stand the convolution's own operands.
+        // Behind the panels stand the layer's own operands.
         let [bias, residual] = self.epilogue.operands(3);
         let (bias, residual) = (bias.map(|k| task.input(k)), residual.map(|k| task.input(k)));
         let pixels = task.range.start * columns..task.range.end * columns;
