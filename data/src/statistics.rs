@@ -1,5 +1,8 @@
 //! Means, medians and outlier scores (S3).
 
+/// Values beyond it count as it in means and variances: the squares of larger ones are no numbers.
+const FARTHEST: f64 = 1e150;
+
 /// Weighted mean and variance, one value at a time (Welford; West 1979).
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Moments {
@@ -14,6 +17,7 @@ impl Moments {
         if weight <= 0.0 {
             return;
         }
+        let value = value.clamp(-FARTHEST, FARTHEST);
         self.weight += weight;
         let delta = value - self.mean;
         self.mean += delta * weight / self.weight;
@@ -54,14 +58,15 @@ pub fn median(values: &mut [f64]) -> Option<f64> {
         return Some(low);
     }
     let high = above.iter().copied().fold(f64::INFINITY, f64::min);
-    Some(low + (high - low) / 2.0)
+    // Halved first: the sum of the two, or their distance, may be too large.
+    Some(low / 2.0 + high / 2.0)
 }
 
 /// 1.4826 times the median absolute deviation from `centre`: the standard deviation, for normal data.
 /// Overwrites `values`.
 pub fn mad(values: &mut [f64], centre: f64) -> f64 {
     values.iter_mut().for_each(|v| *v = (*v - centre).abs());
-    1.4826 * median(values).unwrap_or(0.0)
+    (1.4826 * median(values).unwrap_or(0.0)).min(f64::MAX)
 }
 
 /// A value far from the rest.
@@ -134,6 +139,16 @@ mod tests {
         assert_eq!(median(&mut [3.0, 1.0, 2.0]), Some(2.0));
         assert_eq!(median(&mut [4.0, 1.0, 2.0, 3.0]), Some(2.5));
         assert_eq!(median(&mut []), None);
+    }
+
+    #[test]
+    fn the_largest_numbers_have_finite_statistics() {
+        let far = [-1e308, 1e308, -1.7e308, 1.7e308];
+        assert_eq!(median(&mut far.clone()), Some(0.0));
+        assert!(mad(&mut far.clone(), 1e308).is_finite());
+        let mut moments = Moments::default();
+        far.iter().for_each(|v| moments.add(*v, 1.0));
+        assert!(moments.mean().is_finite() && moments.std().is_finite() && moments.scale() > 1e149);
     }
 
     #[test]
