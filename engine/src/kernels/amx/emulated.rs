@@ -59,11 +59,23 @@ pub(super) fn product(
     block: &mut Block,
 ) {
     *block = Block::ZERO;
+    add(isa, parts, left, starts, right, &mut block.0);
+}
+
+/// What [`super::real::add`] computes, in the same order.
+pub(super) fn add(
+    isa: super::super::Isa,
+    parts: usize,
+    left: &Left,
+    starts: &Starts,
+    right: &Right,
+    block: &mut [f32; BLOCK],
+) {
     for [start, s] in starts.list() {
         for &(p, q) in products(parts) {
             let a = &left.words[left.at + start + p * left.plane..];
             let b = &right.words[right.at + s * right.step + q * right.plane..][..BLOCK];
-            step(isa, a, left.row, b, &mut block.0);
+            step(isa, a, left.row, b, block);
         }
     }
 }

@@ -148,14 +148,43 @@ struct Loop {
     c: *mut f32,
 }
 
+impl Loop {
+    fn new(left: &Left, starts: &Starts, right: &Right, block: &mut [f32; BLOCK]) -> Self {
+        Self {
+            a: left.words.as_ptr().wrapping_add(left.at),
+            starts: starts.list().as_ptr(),
+            steps: starts.len(),
+            row: left.row * 2,
+            plane: left.plane * 2,
+            b: right.words.as_ptr().wrapping_add(right.at),
+            b_plane: right.plane * 2,
+            b_step: right.step * 2,
+            c: block.as_mut_ptr(),
+        }
+    }
+}
+
+/// Sums that begin with nothing, and those that go on with what is there.
+macro_rules! begin {
+    (new) => {
+        "tilezero tmm0\n tilezero tmm1\n tilezero tmm2\n tilezero tmm3"
+    };
+    (onto) => {
+        "tileloadd tmm0, [{c} + {line}]
+         tileloadd tmm1, [{c} + {line} + 64]
+         tileloadd tmm2, [{c} + {line} + 2048]
+         tileloadd tmm3, [{c} + {line} + 2112]"
+    };
+}
+
 macro_rules! loops {
-    ($name:ident, [$($line:expr),*]) => {
+    ($name:ident, $begin:ident, [$($line:expr),*]) => {
         #[inline(always)]
         unsafe fn $name(x: &Loop) {
             // SAFETY: by the contract of `product`; all registers and the memory that change are declared.
             unsafe {
                 asm!(
-                    "tilezero tmm0", "tilezero tmm1", "tilezero tmm2", "tilezero tmm3",
+                    begin!($begin),
                     "2:",
                     "mov {at}, qword ptr [{starts}]",
                     "lea {at}, [{a} + {at}*2]",
@@ -195,9 +224,10 @@ macro_rules! loops {
 // The orders of `tile::products`. One part does not need the distances of the parts, but all loops
 // share their operands.
 macro_rules! orders {
-    ($one:ident, $two:ident, $three:ident, $next:ident) => {
+    ($one:ident, $two:ident, $three:ident, $begin:ident, $next:ident) => {
         loops!(
             $one,
+            $begin,
             [
                 load_left!(),
                 load_right!("{bt}"),
@@ -209,6 +239,7 @@ macro_rules! orders {
         );
         loops!(
             $two,
+            $begin,
             [
                 load_left!(),
                 "lea {low}, [{bt} + {b_plane}]",
@@ -227,6 +258,7 @@ macro_rules! orders {
         );
         loops!(
             $three,
+            $begin,
             [
                 load_left!(),
                 "lea {low}, [{bt} + {b_plane}*2]",
@@ -257,8 +289,9 @@ macro_rules! orders {
     };
 }
 
-orders!(one_part, two_parts, three_parts, at_hand);
-orders!(one_part_ahead, two_parts_ahead, three_parts_ahead, ahead);
+orders!(one_part, two_parts, three_parts, new, at_hand);
+orders!(one_part_ahead, two_parts_ahead, three_parts_ahead, new, ahead);
+orders!(one_part_onto, two_parts_onto, three_parts_onto, onto, at_hand);
 
 /// Bytes of B that stay in the first cache from one block to the next.
 const NEAR: usize = 16 * 1024;
@@ -268,17 +301,7 @@ const NEAR: usize = 16 * 1024;
 /// # Safety
 /// [`configure`] was called on this thread; the operands are as long as the steps reach.
 pub(super) unsafe fn product(parts: usize, left: &Left, starts: &Starts, right: &Right, block: &mut Block) {
-    let x = Loop {
-        a: left.words.as_ptr().wrapping_add(left.at),
-        starts: starts.list().as_ptr(),
-        steps: starts.len(),
-        row: left.row * 2,
-        plane: left.plane * 2,
-        b: right.words.as_ptr().wrapping_add(right.at),
-        b_plane: right.plane * 2,
-        b_step: right.step * 2,
-        c: block.0.as_mut_ptr(),
-    };
+    let x = Loop::new(left, starts, right, &mut block.0);
     let near = x.steps * parts * size_of::<u16>() * BLOCK <= NEAR;
     // SAFETY: handed on from the caller; what is asked for ahead is not read, wherever it lies.
     unsafe {
@@ -289,6 +312,28 @@ pub(super) unsafe fn product(parts: usize, left: &Left, starts: &Starts, right: 
             (1, false) => one_part_ahead(&x),
             (2, false) => two_parts_ahead(&x),
             (_, false) => three_parts_ahead(&x),
+        }
+    }
+}
+
+/// C += Σ over the steps, at least one.
+///
+/// # Safety
+/// As of [`product`].
+pub(super) unsafe fn add(
+    parts: usize,
+    left: &Left,
+    starts: &Starts,
+    right: &Right,
+    block: &mut [f32; BLOCK],
+) {
+    let x = Loop::new(left, starts, right, block);
+    // SAFETY: handed on from the caller.
+    unsafe {
+        match parts {
+            1 => one_part_onto(&x),
+            2 => two_parts_onto(&x),
+            _ => three_parts_onto(&x),
         }
     }
 }

@@ -157,7 +157,7 @@ impl Stack {
             let to = &mut to[part * self.plane()..][..BLOCK];
             match self.form {
                 Form::Samples => to.copy_from_slice(laid),
-                Form::Channels => turned(isa, laid, to, SIDE, 1),
+                Form::Channels => turned(isa, laid, to, BLOCK, 1),
                 Form::Pairs => pairs(isa, laid, to, SIDE / 2),
             }
         }

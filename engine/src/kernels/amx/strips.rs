@@ -12,7 +12,7 @@ use super::conv::forward_frame;
 use super::frame::Frame;
 use super::pairs::{pairs, turned};
 use super::split::{Floor, splits};
-use super::tile::{SIDE, Tiles};
+use super::tile::{BLOCK, SIDE, Tiles};
 
 /// Bytes of the pixels that are laid before they are turned or paired.
 const LAID: usize = 128 * 1024;
@@ -153,7 +153,7 @@ impl Strips {
         })
     }
 
-    /// Lays a strip of the gradient as A, `[outputs/32][32][pixels]` for each part. Whether all numbers can be split.
+    /// Lays a strip of the gradient as A, `[outputs/32][pixels/32][part][32][32]`. Whether all numbers can be split.
     pub(super) fn lay_gradient(&self, g: &[f32], strip: &Strip, scratch: &mut [u16], a: &mut [u16]) -> bool {
         let Tiles { isa, parts, .. } = self.tiles;
         let rows = match strip.samples.len() {
@@ -176,8 +176,8 @@ impl Strips {
             for (number, block) in blocks.enumerate() {
                 for part in 0..parts {
                     let from = &scratch[part * each + number * SIDE * pixels..];
-                    let at = part * self.gradient.elements() + block * SIDE * pixels;
-                    turned(isa, from, &mut a[at..], pixels, steps);
+                    let at = block * SIDE * pixels * parts + part * BLOCK;
+                    turned(isa, from, &mut a[at..], parts * BLOCK, steps);
                 }
             }
         }

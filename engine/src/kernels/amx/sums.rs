@@ -7,16 +7,17 @@
 use std::ops::Range;
 
 use super::pairs::place;
-use super::store::{Store, store};
 use super::strips::{Strip, Strips, of_sample};
-use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Turns};
-use crate::{Isa, per_isa};
+use super::tile::{BLOCK, Left, Right, SIDE, Session, Starts};
+use crate::per_isa;
 
 /// Strips, and what is multiplied.
 pub(super) struct Sums {
     pub strips: Strips,
     /// Pixels that each tap is away.
     taps: Vec<usize>,
+    /// Taps whose pairs begin with even pixels, then the others: both forms together fill the first cache.
+    order: Vec<usize>,
     /// Where each step of a band begins, by their number less one.
     bands: Vec<Starts>,
 }
@@ -47,20 +48,22 @@ pub(super) struct Laid<'a> {
     pub image: &'a [u16],
 }
 
-/// Steps whose operands go through all taps before the next ones: few where the first cache is what limits, more
-/// where each step is several products.
+/// Steps whose operands go through all taps before the next ones, by the number of parts: what they read, 16 KiB of A and
+/// one of the two forms of B, stays in the first cache, and what it costs to read and write the sums is less than that saves.
 fn band(parts: usize) -> usize {
-    match parts {
-        1 => 8,
-        _ => 28,
-    }
+    8_usize.div_ceil(parts)
 }
 
 impl Sums {
     pub(super) fn new(strips: Strips) -> Self {
-        let starts = |steps: usize| Starts::new((0..steps).map(|step| step * SIDE).collect());
+        let apart = strips.tiles.parts * BLOCK;
+        let starts = |steps: usize| Starts::new((0..steps).map(|step| step * apart).collect());
+        let taps = strips.taps();
+        let mut order: Vec<usize> = (0..taps.len()).collect();
+        order.sort_by_key(|&tap| taps[tap] % 2);
         Self {
-            taps: strips.taps(),
+            order,
+            taps,
             bands: (1..=band(strips.tiles.parts)).map(starts).collect(),
             strips,
         }
@@ -80,8 +83,7 @@ impl Sums {
         }
     }
 
-    /// Adds the products of a laid strip to the result, which is empty as yet if `fresh`. A block is stored while the
-    /// tile unit works on the next one.
+    /// Adds the products of a laid strip to the result, which is empty as yet if `fresh`.
     pub(super) fn add(
         &self,
         session: &Session,
@@ -92,37 +94,39 @@ impl Sums {
     ) {
         let steps = self.strips.steps_of(laid.strip);
         let b = &mut scratch[..self.strips.paired()];
-        let mut turns = Turns::new();
+        let (blocks, _) = blocks.as_chunks_mut::<BLOCK>();
+        if fresh {
+            blocks.as_flattened_mut().fill(0.0);
+        }
         for channel in part.channels.clone() {
             self.strips.pair(laid.image, laid.strip, channel, b);
             for begin in (0..steps).step_by(self.bands.len()) {
                 let starts = &self.bands[(steps - begin).min(self.bands.len()) - 1];
                 for output in part.outputs.clone() {
                     let left = self.left(laid.a, output, begin);
-                    for tap in 0..self.taps() {
+                    for number in 0..self.taps() {
+                        // What the last output's last taps read is read first.
+                        let tap = match output % 2 {
+                            0 => self.order[number],
+                            _ => self.order[self.taps() - 1 - number],
+                        };
                         let right = self.right(b, tap, begin);
-                        let number = part.number(channel, tap, output, self.taps());
-                        let place = (number, !fresh || begin > 0);
-                        if let Some((done, block)) = turns.next(session, (&left, starts, &right), place) {
-                            put(self.strips.tiles.isa, block, done, blocks);
-                        }
+                        let block = &mut blocks[part.number(channel, tap, output, self.taps())];
+                        session.add(&left, starts, &right, block);
                     }
                 }
             }
         }
-        if let Some((done, block)) = turns.last() {
-            put(self.strips.tiles.isa, block, done, blocks);
-        }
     }
 
     fn left<'a>(&self, words: &'a [u16], output: usize, step: usize) -> Left<'a> {
-        let [row, _] = self.strips.pixels();
+        let (parts, [pixels, _]) = (self.strips.tiles.parts, self.strips.pixels());
         Left {
             words,
             plain: false,
-            plane: self.strips.planes()[0],
-            row,
-            at: output * SIDE * row + step * SIDE,
+            plane: BLOCK,
+            row: SIDE,
+            at: (output * pixels * SIDE + step * BLOCK) * parts,
         }
     }
 
@@ -165,21 +169,6 @@ impl Sums {
             }
         }
     }
-}
-
-/// Block `number` of the result, or what is added to it.
-fn put(isa: Isa, block: &Block, (number, accumulate): (usize, bool), blocks: &mut [f32]) {
-    let how = Store {
-        skip: 0,
-        rows: SIDE,
-        columns: SIDE,
-        stride: SIDE,
-        accumulate,
-        bias: None,
-        residual: None,
-        relu: false,
-    };
-    store(isa, block, &mut blocks[number * BLOCK..][..BLOCK], &how);
 }
 
 per_isa!(

@@ -159,6 +159,27 @@ impl Session {
             _ => emulated::product(isa, parts, left, starts, right, block),
         }
     }
+
+    /// C += Σ over the steps of A·B, of operands that are split.
+    ///
+    /// # Panics
+    /// As of [`Session::product`], and when an operand is plain.
+    pub(crate) fn add(&self, left: &Left, starts: &Starts, right: &Right, block: &mut [f32; BLOCK]) {
+        let Tiles { unit, parts, isa } = self.tiles;
+        if starts.len() == 0 {
+            return;
+        }
+        assert!(!left.plain && !right.plain, "tiles: numbers that are not split");
+        check(parts, left, starts, right);
+        match unit {
+            #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+            Unit::Real => {
+                // SAFETY: as in `product`.
+                unsafe { super::real::add(parts, left, starts, right, block) }
+            }
+            _ => emulated::add(isa, parts, left, starts, right, block),
+        }
+    }
 }
 
 impl Drop for Session {

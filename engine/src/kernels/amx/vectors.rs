@@ -229,12 +229,12 @@ unsafe fn pair_of(from: *const u16) -> [__m512i; 2] {
     [_mm512_unpacklo_epi16(a, b), _mm512_unpackhi_epi16(a, b)]
 }
 
-/// 32 pixels `[pixel][32]` as rows of channels, `row` words apart, in the order of [`super::pairs`].
+/// 32 pixels `[pixel][32]` as 32 rows of channels, in the order of [`super::pairs`].
 ///
 /// # Safety
-/// `from` has 1024 words, `to` 32 in each of 32 rows.
+/// Both have 1024 words.
 #[target_feature(enable = "avx512f,avx512bw")]
-pub(super) unsafe fn turned(from: *const u16, to: *mut u16, row: usize) {
+pub(super) unsafe fn turned(from: *const u16, to: *mut u16) {
     let mut halves = [[_mm512_setzero_ps(); 16]; 2];
     let [lows, highs] = &mut halves;
     for (pair, (to_low, to_high)) in lows.iter_mut().zip(highs).enumerate() {
@@ -247,7 +247,7 @@ pub(super) unsafe fn turned(from: *const u16, to: *mut u16, row: usize) {
         for (channel, words) in square(rows).into_iter().enumerate() {
             // SAFETY: by the contract.
             unsafe {
-                let to = to.add((half * 16 + channel) * row);
+                let to = to.add((half * 16 + channel) * SIDE);
                 _mm512_storeu_si512(to.cast(), _mm512_castps_si512(words));
             }
         }
