@@ -90,7 +90,7 @@ fn unfit(what: &str, found: usize, length: usize) -> EngineError {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Clip, Span};
+    use crate::{Clip, Isa, Span};
 
     fn by<'a>(rules: &'a [Movement], spans: &'a [Span]) -> Descent<'a> {
         let clip = Clip::default();
@@ -128,5 +128,60 @@ mod tests {
         let spans = [Span { range: 0..4, rule: 0 }];
         let missing = engine.descend(by(&rules, &spans), &mut p, &[1.0; 4], []);
         assert!(missing.is_err() && p == [1.0; 4]);
+    }
+
+    #[test]
+    fn what_fades_becomes_nothing_and_is_never_denormal() {
+        let (rate, decay, epsilon, share) = (0.1, 0.0, 1e-8, 0.1);
+        let momentum = Movement::Momentum {
+            rate,
+            momentum: 0.9,
+            share: 1.0,
+            ahead: 0.0,
+            along: 1.0,
+            decay,
+        };
+        let adadelta = Movement::Adadelta {
+            rate,
+            rho: 0.9,
+            share,
+            epsilon,
+            decay,
+        };
+        let adam = Movement::Adam {
+            rate,
+            share1: share,
+            beta2: 0.9,
+            share2: share,
+            unbias: 1.0,
+            epsilon,
+            decay,
+            shrink: 1.0,
+        };
+        let rms_prop = [(None, false), (None, true), (Some(0.9), false), (Some(0.9), true)];
+        let rms_prop = rms_prop.map(|(momentum, centered)| Movement::RmsProp {
+            rate,
+            alpha: 0.9,
+            share,
+            epsilon,
+            momentum,
+            centered,
+            decay,
+        });
+        for rule in [momentum, adadelta, adam].into_iter().chain(rms_prop) {
+            for isa in Isa::available() {
+                let spans = [Span { range: 0..40, rule: 0 }];
+                let (mut p, mut memory) = ([1.0; 40], [[2e-38f32; 40]; 3]);
+                for _ in 0..10 {
+                    let state = memory[..rule.slots()].iter_mut().map(|slot| &mut slot[..]);
+                    let done = Engine::with_isa(1, isa).descend(by(&[rule], &spans), &mut p, &[0.0; 40], state);
+                    assert!(done.is_ok(), "{done:?}");
+                    let memory = memory[..rule.slots()].as_flattened();
+                    assert!(memory.iter().all(|x| *x == 0.0 || x.is_normal()), "{rule:?} {isa}");
+                }
+                let all = memory[..rule.slots()].as_flattened();
+                assert!(all.iter().all(|x| *x == 0.0), "{rule:?} {isa}");
+            }
+        }
     }
 }

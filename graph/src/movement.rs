@@ -4,6 +4,8 @@
 /// One step of a rule: its numbers, and nothing that depends on an element. `decay` joins the gradient
 /// as decay·p. The formulas stand at each variant, with g the gradient after the decay.
 ///
+/// What a rule remembers (b, s, u, a, m, v) is [`settled`](Movement::settled) each time.
+///
 /// [`Movement::apply`] is the plain loop. Whoever runs it faster (an engine, on vectors and threads)
 /// must give the same numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -68,6 +70,20 @@ impl Movement {
         }
     }
 
+    /// 0 in place of a number below the smallest normal one (1.2·10⁻³⁸), denormal numbers that is. What is remembered of a
+    /// gradient that has become 0 fades with each step, and rounding would let it stay among these for ever; a processor
+    /// takes them a hundred times more slowly than others.
+    ///
+    /// ```
+    /// assert_eq!(graticule_graph::Movement::settled(1e-40), 0.0);
+    /// assert_eq!(graticule_graph::Movement::settled(-1e-37), -1e-37);
+    /// ```
+    #[inline(always)]
+    pub fn settled(x: f32) -> f32 {
+        // NaN stays.
+        if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
+    }
+
     /// Moves the parameters: slices of equal lengths, and the rule's number of slots. Elements do not
     /// know of each other: any cut gives the same bits.
     pub fn apply(&self, p: &mut [f32], g: &[f32], state: &mut [&mut [f32]]) {
@@ -91,7 +107,7 @@ impl Movement {
                 [b, ..],
             ) => {
                 let g = g + decay * *p;
-                b[i] = momentum * b[i] + share * g;
+                b[i] = Self::settled(momentum * b[i] + share * g);
                 *p -= rate * (ahead * g + along * b[i]);
             }
             (Movement::Adagrad { rate, epsilon, decay }, [s, ..]) => {
@@ -110,9 +126,9 @@ impl Movement {
                 [s, u, ..],
             ) => {
                 let g = g + decay * *p;
-                s[i] = rho * s[i] + share * g * g;
+                s[i] = Self::settled(rho * s[i] + share * g * g);
                 let change = g * ((u[i] + epsilon).sqrt() / (s[i] + epsilon).sqrt());
-                u[i] = rho * u[i] + share * change * change;
+                u[i] = Self::settled(rho * u[i] + share * change * change);
                 *p -= rate * change;
             }
             (
@@ -129,8 +145,8 @@ impl Movement {
                 [m, v, ..],
             ) => {
                 let g = g + decay * *p;
-                m[i] += share1 * (g - m[i]);
-                v[i] = beta2 * v[i] + share2 * g * g;
+                m[i] = Self::settled(m[i] + share1 * (g - m[i]));
+                v[i] = Self::settled(beta2 * v[i] + share2 * g * g);
                 *p = shrink * *p - rate * m[i] / (v[i].sqrt() * unbias + epsilon);
             }
             (rms @ Movement::RmsProp { .. }, [s, rest @ ..]) => rms.rms_prop(i, p, g, &mut s[i], rest),
@@ -152,18 +168,18 @@ impl Movement {
             return;
         };
         let g = g + decay * *p;
-        *s = alpha * *s + share * g * g;
+        *s = Self::settled(alpha * *s + share * g * g);
         let (means, velocities) = rest.split_at_mut(rest.len().min(usize::from(centered)));
         let spread = match means {
             [mean] => {
-                mean[i] += share * (g - mean[i]);
+                mean[i] = Self::settled(mean[i] + share * (g - mean[i]));
                 *s - mean[i] * mean[i]
             }
             _ => *s,
         };
         match (momentum, velocities) {
             (Some(momentum), [b, ..]) => {
-                b[i] = momentum * b[i] + g / (spread.sqrt() + epsilon);
+                b[i] = Self::settled(momentum * b[i] + g / (spread.sqrt() + epsilon));
                 *p -= rate * b[i];
             }
             _ => *p -= rate * g / (spread.sqrt() + epsilon),

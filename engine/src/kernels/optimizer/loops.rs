@@ -33,6 +33,12 @@ pub(super) fn step(isa: Isa, rule: &Movement, clip: Clip, store: &mut Store<'_>)
     }
 }
 
+/// [`Movement::settled`].
+#[inline(always)]
+fn settled(x: f32) -> f32 {
+    Movement::settled(x)
+}
+
 per_isa!(
     fn plain(rule: &Movement, clip: Clip, p: &mut [f32], g: &[f32]) {
         if let Movement::Plain { rate, decay } = *rule {
@@ -57,7 +63,7 @@ per_isa!(
             } => {
                 for ((p, &g), b) in elements {
                     let g = clip.of(g) + decay * *p;
-                    *b = momentum * *b + share * g;
+                    *b = settled(momentum * *b + share * g);
                     *p -= rate * (ahead * g + along * *b);
                 }
             }
@@ -93,9 +99,9 @@ per_isa!(
             } => {
                 for (((p, &g), s), u) in elements {
                     let g = clip.of(g) + decay * *p;
-                    *s = rho * *s + share * g * g;
+                    *s = settled(rho * *s + share * g * g);
                     let change = g * ((*u + epsilon).sqrt() / (*s + epsilon).sqrt());
-                    *u = rho * *u + share * change * change;
+                    *u = settled(rho * *u + share * change * change);
                     *p -= rate * change;
                 }
             }
@@ -111,8 +117,8 @@ per_isa!(
             } => {
                 for (((p, &g), m), v) in elements {
                     let g = clip.of(g) + decay * *p;
-                    *m += share1 * (g - *m);
-                    *v = beta2 * *v + share2 * g * g;
+                    *m = settled(*m + share1 * (g - *m));
+                    *v = settled(beta2 * *v + share2 * g * g);
                     *p = shrink * *p - rate * *m / (v.sqrt() * unbias + epsilon);
                 }
             }
@@ -142,7 +148,7 @@ per_isa!(
         let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
         for ((p, &g), s) in p.iter_mut().zip(g).zip(s) {
             let g = clip.of(g) + decay * *p;
-            *s = alpha * *s + share * g * g;
+            *s = settled(alpha * *s + share * g * g);
             *p -= rate * g / (s.sqrt() + epsilon);
         }
     }
@@ -161,8 +167,8 @@ per_isa!(
         let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
         for (((p, &g), s), b) in p.iter_mut().zip(g).zip(s).zip(b) {
             let g = clip.of(g) + decay * *p;
-            *s = alpha * *s + share * g * g;
-            *b = momentum * *b + g / (s.sqrt() + epsilon);
+            *s = settled(alpha * *s + share * g * g);
+            *b = settled(momentum * *b + g / (s.sqrt() + epsilon));
             *p -= rate * *b;
         }
     }
@@ -180,8 +186,8 @@ per_isa!(
         let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
         for (((p, &g), s), mean) in p.iter_mut().zip(g).zip(s).zip(mean) {
             let g = clip.of(g) + decay * *p;
-            *s = alpha * *s + share * g * g;
-            *mean += share * (g - *mean);
+            *s = settled(alpha * *s + share * g * g);
+            *mean = settled(*mean + share * (g - *mean));
             *p -= rate * g / ((*s - *mean * *mean).sqrt() + epsilon);
         }
     }
@@ -201,9 +207,9 @@ per_isa!(
         let [rate, alpha, share, epsilon, decay] = rms_numbers(rule);
         for ((((p, &g), s), mean), b) in p.iter_mut().zip(g).zip(s).zip(mean).zip(b) {
             let g = clip.of(g) + decay * *p;
-            *s = alpha * *s + share * g * g;
-            *mean += share * (g - *mean);
-            *b = momentum * *b + g / ((*s - *mean * *mean).sqrt() + epsilon);
+            *s = settled(alpha * *s + share * g * g);
+            *mean = settled(*mean + share * (g - *mean));
+            *b = settled(momentum * *b + g / ((*s - *mean * *mean).sqrt() + epsilon));
             *p -= rate * *b;
         }
     }
