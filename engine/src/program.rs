@@ -202,6 +202,7 @@ impl Program {
             tiles: engine.tiles(),
             batch,
             chunks: batch.min(CHUNKS),
+            trains: !request.gradients.is_empty(),
         };
         let wanted = Wanted {
             outputs: &request.outputs,

@@ -170,14 +170,21 @@ mod tests {
         });
         for rule in [momentum, adadelta, adam].into_iter().chain(rms_prop) {
             for isa in Isa::available() {
-                let spans = [Span { range: 0..40, rule: 0 }];
+                let spans = [Span {
+                    range: 0..40,
+                    rule: 0,
+                }];
                 let (mut p, mut memory) = ([1.0; 40], [[2e-38f32; 40]; 3]);
                 for _ in 0..10 {
                     let state = memory[..rule.slots()].iter_mut().map(|slot| &mut slot[..]);
-                    let done = Engine::with_isa(1, isa).descend(by(&[rule], &spans), &mut p, &[0.0; 40], state);
+                    let done =
+                        Engine::with_isa(1, isa).descend(by(&[rule], &spans), &mut p, &[0.0; 40], state);
                     assert!(done.is_ok(), "{done:?}");
                     let memory = memory[..rule.slots()].as_flattened();
-                    assert!(memory.iter().all(|x| *x == 0.0 || x.is_normal()), "{rule:?} {isa}");
+                    assert!(
+                        memory.iter().all(|x| *x == 0.0 || x.is_normal()),
+                        "{rule:?} {isa}"
+                    );
                 }
                 let all = memory[..rule.slots()].as_flattened();
                 assert!(all.iter().all(|x| *x == 0.0), "{rule:?} {isa}");

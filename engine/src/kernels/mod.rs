@@ -127,6 +127,8 @@ pub struct BuildContext {
     pub batch: usize,
     /// Into how many partial results a reduction over samples is split.
     pub chunks: usize,
+    /// Whether parameters change from run to run, so that nothing made of them can be kept.
+    pub trains: bool,
 }
 
 /// Where an operand lies: its first element for the range at hand, and how many elements there are.

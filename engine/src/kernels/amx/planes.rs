@@ -80,6 +80,19 @@ impl Planes {
         self.panels() * self.panel_elements()
     }
 
+    /// Writes a panel; says whether its numbers could be split.
+    pub(super) fn write(&self, source: &[f32], panel: usize, to: &mut [f32]) -> bool {
+        let mut between = [[0; BLOCK]; 3];
+        let (head, body) = to.split_at_mut(HEAD);
+        let body = words_mut(body);
+        let can_split = write_panel(self, source, panel, self.tiles.parts, (body, &mut between));
+        if !can_split {
+            write_panel(self, source, panel, PLAIN, (body, &mut between));
+        }
+        head[0] = if can_split { 0.0 } else { 1.0 };
+        can_split
+    }
+
     fn panel<'a>(&self, packed: &'a [f32], panel: usize) -> (&'a [u16], bool) {
         let panel = &packed[panel * self.panel_elements()..][..self.panel_elements()];
         (words(&panel[HEAD..]), panel[0] != 0.0)
@@ -251,16 +264,9 @@ impl Kernel for Planes {
 
     fn run(&self, task: Task<'_>) {
         let source = task.input(0);
-        let mut between = [[0; BLOCK]; 3];
         let panels = task.output.chunks_exact_mut(self.panel_elements());
         for (panel, to) in task.range.clone().zip(panels) {
-            let (head, body) = to.split_at_mut(HEAD);
-            let body = words_mut(body);
-            let can_split = write_panel(self, source, panel, self.tiles.parts, (body, &mut between));
-            if !can_split {
-                write_panel(self, source, panel, PLAIN, (body, &mut between));
-            }
-            head[0] = if can_split { 0.0 } else { 1.0 };
+            self.write(source, panel, to);
         }
     }
 }

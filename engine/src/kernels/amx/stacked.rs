@@ -25,6 +25,8 @@ pub(super) enum Way {
 struct Stacked {
     from: Stack,
     weights: Planes,
+    /// Whether a piece packs its weights itself, into memory that stays near: each panel is read by one piece alone.
+    packs: bool,
     /// For each pixel of the result: the pixels that it is made of, and the number of the tap among those that meet
     /// any.
     sources: Vec<Vec<(usize, usize)>>,
@@ -97,19 +99,18 @@ pub(super) fn build(
     let stacked = Stacked {
         from: from.clone(),
         weights: weights.clone(),
+        packs: context.trains,
         sources,
         starts,
         taps: taps.len(),
     };
     let elements = weights.panels() * stacked.each();
-    Some(
-        Built::new(joined, vec![])
-            .packing(0, from)
-            .packing(1, weights)
-            .with(0)
-            .with(1)
-            .after(stacked, elements),
-    )
+    let built = Built::new(joined, vec![]).packing(0, from);
+    let built = match context.trains {
+        true => built,
+        false => built.packing(1, weights),
+    };
+    Some(built.with(0).with(1).after(stacked, elements))
 }
 
 /// The weights as B, block after block of what is summed, in each the taps that meet any pixel.
@@ -194,19 +195,34 @@ impl Kernel for Stacked {
         }
     }
 
+    fn scratch(&self) -> usize {
+        if self.packs {
+            self.weights.panel_elements()
+        } else {
+            0
+        }
+    }
+
     fn run(&self, task: Task<'_>) {
         let (x, weights) = (task.input(0), task.input(1));
         let last = task.operands.len() - 1;
         let plain = (task.input(last - 1), task.input(last));
-        let split = self.from.is_split(x) && self.weights.is_split(weights);
+        let scratch = &mut task.scratch[..self.scratch()];
+        let split = self.from.is_split(x);
         let session = Session::open(self.from.tiles);
         let panels = task.output.chunks_exact_mut(self.each());
         for (panel, to) in task.range.clone().zip(panels) {
-            if !split {
+            let right = match self.packs {
+                true => {
+                    self.weights.write(weights, panel, scratch);
+                    self.weights.right(scratch, 0, 0)
+                }
+                false => self.weights.right(weights, panel, 0),
+            };
+            if !split || right.plain {
                 self.plainly(plain, panel, to);
                 continue;
             }
-            let right = self.weights.right(weights, panel, 0);
             let mut turns = Turns::new();
             for samples in 0..self.from.high() {
                 let left = self.from.left(x, 0, samples);
