@@ -3,6 +3,8 @@
 //! Its pieces are blocks of rows of C. A dense layer's samples are its rows, and a few samples alone
 //! would leave most of a tile empty, so it takes the batch as a whole.
 
+use std::ops::Range;
+
 use graph::Shape;
 use graph::ops::MatMul;
 
@@ -12,16 +14,21 @@ use super::planes::{Planes, Side};
 use super::rule;
 use super::split::Floor;
 use super::store::{Store, store};
-use super::tile::{BLOCK, Block, SIDE, Session, Starts, Tiles};
+use super::tile::{BLOCK, Block, SIDE, Session, Starts, Tiles, Turns};
 use crate::plan::Epilogue;
 
 /// Steps whose operands are used for all of C before the next ones: they stay in a core's cache.
 const STEPS: usize = 64;
 
+/// f32 elements of packed panels of A that stay in a core's cache.
+const NEAR: usize = 64 * 1024;
+
 struct Product {
     tiles: Tiles,
     left: Planes,
     right: Planes,
+    /// Panels of A that are packed and used together; no other piece needs them.
+    together: usize,
     /// Of the steps that are used together.
     bands: Vec<Starts>,
     epilogue: Epilogue,
@@ -61,11 +68,12 @@ pub(super) fn build(
     let kernel = Product {
         tiles,
         bands: bands(left.steps.len()),
-        left: left.clone(),
+        together: (NEAR / left.panel_elements()).clamp(1, left.panels()),
+        left,
         right: right.clone(),
         epilogue,
     };
-    Some(Built::new(kernel, vec![]).packing(0, left).packing(1, right))
+    Some(Built::new(kernel, vec![]).packing(1, right))
 }
 
 impl Kernel for Product {
@@ -76,38 +84,78 @@ impl Kernel for Product {
         }
     }
 
+    fn scratch(&self) -> usize {
+        self.together * self.left.panel_elements()
+    }
+
     fn run(&self, task: Task<'_>) {
-        let (a, b) = (task.input(0), task.input(1));
+        let operands = (task.input(0), task.input(1));
         let bias = self.epilogue.bias.then(|| task.input(2));
-        let columns = self.right.lines;
+        let scratch = &mut task.scratch[..self.scratch()];
         let session = Session::open(self.tiles);
-        let mut block = Block::ZERO;
+        let each = self.together * SIDE * self.right.lines;
+        for (number, output) in task.output.chunks_mut(each).enumerate() {
+            let first = task.range.start + number * self.together;
+            let pieces = first..task.range.end.min(first + self.together);
+            self.rows(&session, pieces, operands, bias, (scratch, output));
+        }
+    }
+}
+
+impl Product {
+    /// Some pieces, whose panels of A are packed into scratch.
+    fn rows(
+        &self,
+        session: &Session,
+        pieces: Range<usize>,
+        (a, b): (&[f32], &[f32]),
+        bias: Option<&[f32]>,
+        (scratch, output): (&mut [f32], &mut [f32]),
+    ) {
+        let panels = scratch.chunks_exact_mut(self.left.panel_elements());
+        for (piece, panel) in pieces.clone().zip(panels) {
+            self.left.write(a, piece, panel);
+        }
+        let mut turns = Turns::new();
         for (band, starts) in self.bands.iter().enumerate() {
-            let (begin, end) = (band == 0, band + 1 == self.bands.len());
             for panel in 0..self.right.panels() {
                 let right = self.right.right(b, panel, band * STEPS);
-                for (piece, at) in task.range.clone().zip((0..).step_by(SIDE * columns)) {
-                    let left = self.left.left(a, piece);
-                    session.product(&left, starts, &right, &mut block);
-                    let how = Store {
-                        skip: 0,
-                        rows: self.left.lines_of(piece),
-                        columns: self.right.lines_of(panel),
-                        stride: columns,
-                        accumulate: !begin,
-                        bias: bias.filter(|_| begin).map(|b| &b[panel * SIDE..]),
-                        residual: None,
-                        relu: self.epilogue.relu && end,
-                    };
-                    store(
-                        self.tiles.isa,
-                        &block,
-                        &mut task.output[at + panel * SIDE..],
-                        &how,
-                    );
+                for number in 0..pieces.len() {
+                    let left = self.left.left(scratch, number);
+                    let place = [band, panel, number];
+                    if let Some((done, block)) = turns.next(session, (&left, starts, &right), place) {
+                        self.put(block, done, pieces.start, bias, output);
+                    }
                 }
             }
         }
+        if let Some((done, block)) = turns.last() {
+            self.put(block, done, pieces.start, bias, output);
+        }
+    }
+
+    /// A block of the sums of a band, into its place among the pieces from `first` on.
+    fn put(
+        &self,
+        block: &Block,
+        [band, panel, number]: [usize; 3],
+        first: usize,
+        bias: Option<&[f32]>,
+        output: &mut [f32],
+    ) {
+        let (columns, begin) = (self.right.lines, band == 0);
+        let how = Store {
+            skip: 0,
+            rows: self.left.lines_of(first + number),
+            columns: self.right.lines_of(panel),
+            stride: columns,
+            accumulate: !begin,
+            bias: bias.filter(|_| begin).map(|b| &b[panel * SIDE..]),
+            residual: None,
+            relu: self.epilogue.relu && band + 1 == self.bands.len(),
+        };
+        let at = number * SIDE * columns + panel * SIDE;
+        store(self.tiles.isa, block, &mut output[at..], &how);
     }
 }
 
