@@ -45,7 +45,7 @@ const READ: f64 = 0.17;
 fn step(parts: usize) -> f64 {
     match parts {
         1 => 36.0,
-        2 => 92.0,
+        2 => 80.0,
         _ => 175.0,
     }
 }
