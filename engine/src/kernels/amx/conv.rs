@@ -22,8 +22,10 @@ const STRIP: usize = 512 * 1024;
 const PIXELS: usize = 512;
 /// Channels from which on pixels are filled up to 32.
 const FEW: usize = 16;
-/// One sample alone with so many times more depth than pixels is not cut: its output channels are split instead.
+/// One sample alone with so many times more weights than numbers is not cut, if they are more bytes than a core's cache
+/// keeps: its output channels are split instead, so that each thread reads its part of the weights.
 const DEEP: usize = 4;
+const HEAVY: usize = 3 << 19;
 /// Parts into which one sample alone is cut, for the threads.
 const PARTS: usize = 8;
 
@@ -35,19 +37,20 @@ struct Fit {
 }
 
 /// `high` rows of the result, `step` of which belong to one row of the frame's phases, which beyond their own reach
-/// `reach` more.
+/// `reach` more; of so many `weights`.
 fn fit(
     context: &BuildContext,
     parts: usize,
     frame: &Frame,
     [high, step, reach]: [usize; 3],
-    depth: usize,
+    weights: usize,
 ) -> Fit {
     let row = frame.row() * parts * 2;
     let wished = (STRIP / row.max(1)).saturating_sub(reach);
     let wished = wished.max(PIXELS.div_ceil(frame.size[1])).max(1);
     let whole = high.div_ceil(step);
-    if context.batch == 1 && DEEP * frame.size[0] * frame.size[1] <= depth {
+    let numbers = frame.size[0] * frame.size[1] * frame.channels;
+    if context.batch == 1 && weights >= DEEP * numbers && weights * parts * 2 > HEAVY {
         return Fit {
             room: frame.size[0],
             rows: high,
@@ -241,7 +244,7 @@ pub(super) fn forward(
         tiles.parts,
         &whole,
         [s.window.output[0], 1, reach],
-        kh * kw * s.channels,
+        kh * kw * s.channels * s.outputs,
     );
     let frame = whole.with_room(fit.room);
     let (mut starts, mut steps) = (Vec::new(), Vec::new());
@@ -298,13 +301,7 @@ fn forward_few(context: &BuildContext, tiles: Tiles, s: &Conv2dSizes, epilogue: 
     let below = reach(0, w.dilation[0] * (kh - 1) + 1);
     let size = [w.output[0] + below, w.output[1] + reach(1, kw)];
     let whole = Frame::few(w.image, s.channels, w.stride, [w.padding[0], w.padding[2]], size);
-    let fit = fit(
-        context,
-        tiles.parts,
-        &whole,
-        [w.output[0], 1, below],
-        kh * kw * s.channels,
-    );
+    let fit = fit(context, tiles.parts, &whole, [w.output[0], 1, below], 0);
     let frame = whole.with_room(fit.room);
     let along = kw * s.channels;
     let (mut starts, mut steps) = (Vec::new(), Vec::new());
@@ -419,7 +416,7 @@ pub(super) fn transposed(
         tiles.parts,
         &whole,
         [w.image[0], w.stride[0], reach],
-        w.kernel[0] * w.kernel[1] * s.outputs,
+        w.kernel[0] * w.kernel[1] * s.channels * s.outputs,
     );
     let frame = whole.with_room(fit.room);
     let (mut passes, mut steps) = (Vec::new(), Vec::new());
