@@ -15,6 +15,7 @@ mod dropout;
 mod elementwise;
 mod gather;
 mod isa;
+mod joined;
 pub(crate) mod lanes;
 mod layer_norm;
 mod local_response;

@@ -4,8 +4,9 @@
 
 use graph::ops::{MatMul, MatMulSizes};
 
-use super::amx::{Joined, SIDE};
+use super::amx::SIDE;
 use super::brgemm::{Finish, Operands, Start, brgemm};
+use super::joined::Joined;
 use super::registry::Built;
 use super::simd::{Portable, Simd};
 use super::{BuildContext, Isa, Kernel, Task, Work};

@@ -5,6 +5,7 @@ use graph::Shape;
 use graph::ops::{BoundWindow, Conv2d, Conv2dSizes, Conv2dTransposed};
 
 use super::super::conv::{by_tiles, equal_macs, reading};
+use super::super::joined::Joined;
 use super::super::registry::Built;
 use super::super::{BuildContext, Reading, Work};
 use super::frame::{FARTHEST, Frame};
@@ -12,7 +13,7 @@ use super::planes::{Planes, Side};
 use super::rule;
 use super::split::Floor;
 use super::stacked;
-use super::sweep::{Joined, Pass, Sweep};
+use super::sweep::{Pass, Sweep};
 use super::tile::{SIDE, Starts, Tiles};
 use crate::plan::Epilogue;
 

@@ -46,7 +46,6 @@ pub use planes::Planes;
 pub(super) use split::{Floor, Rows, Run, lay, pair, splits};
 pub use stack::Stack;
 pub(super) use store::{Store, store};
-pub(super) use sweep::Joined;
 pub(super) use tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts, Turns, words, words_mut};
 pub use tile::{Tiles, Unit};
 

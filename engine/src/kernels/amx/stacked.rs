@@ -3,6 +3,7 @@
 
 use graph::ops::Conv2dSizes;
 
+use super::super::joined::Joined;
 use super::super::registry::Built;
 use super::super::{BuildContext, Kernel, Task, Work};
 use super::planes::{Planes, Side};
@@ -10,7 +11,6 @@ use super::rule;
 use super::split::Floor;
 use super::stack::{Form, Meeting, Stack, meetings, suits};
 use super::store::{Store, store};
-use super::sweep::Joined;
 use super::tile::{Block, SIDE, Session, Starts, Tiles, Turns};
 use crate::plan::Epilogue;
 

@@ -14,7 +14,6 @@ use super::split::{Floor, PLAIN, splits};
 use super::store::{Store, store};
 use super::tile::{Block, Left, SIDE, Session, Starts, Tiles, Turns, words_mut};
 use crate::plan::Epilogue;
-use crate::{Isa, per_isa};
 
 /// The outputs of one phase, all in the frame's flat order.
 pub(super) struct Pass {
@@ -60,7 +59,7 @@ pub(super) struct Sweep {
     pub reading: Reading,
     /// The window, where pixels of few channels are laid without filling.
     pub few: Option<BoundWindow>,
-    /// Whether the pieces are panels of output channels, `[panel][pixel][32]`, which [`Joined`] puts together.
+    /// Whether the pieces are panels of output channels, `[panel][pixel][32]`, which are put together afterwards (`joined`).
     pub by_panel: bool,
 }
 
@@ -353,66 +352,3 @@ impl Sweep {
         }
     }
 }
-
-/// Panels of output channels side by side, and what a convolution or a dense layer ends with.
-pub(in super::super) struct Joined {
-    pub isa: Isa,
-    /// Rows, columns and channels of the result; of a dense layer samples, 1 and outputs.
-    pub output: [usize; 3],
-    pub epilogue: Epilogue,
-}
-
-impl Kernel for Joined {
-    fn work(&self) -> Work {
-        let [rows, columns, channels] = self.output;
-        Work::Pieces {
-            count: rows,
-            elements: columns * channels,
-        }
-    }
-
-    fn run(&self, task: Task<'_>) {
-        let [rows, columns, channels] = self.output;
-        let panels = task.input(0).chunks_exact(rows * columns * SIDE);
-        // Behind the panels stand the layer's own operands.
-        let [bias, residual] = self.epilogue.operands(3);
-        let (bias, residual) = (bias.map(|k| task.input(k)), residual.map(|k| task.input(k)));
-        let pixels = task.range.start * columns..task.range.end * columns;
-        for (number, panel) in panels.enumerate() {
-            let channel = number * SIDE;
-            for (pixel, at) in pixels.clone().zip((channel..).step_by(channels)) {
-                let width = SIDE.min(channels - channel);
-                let place = pixel * channels + channel;
-                let sum = Sum {
-                    from: &panel[pixel * SIDE..][..width],
-                    bias: bias.map(|bias| &bias[channel..][..width]),
-                    residual: residual.map(|residual| &residual[place..][..width]),
-                    relu: self.epilogue.relu,
-                };
-                finish(self.isa, &sum, &mut task.output[at..at + width]);
-            }
-        }
-    }
-}
-
-/// Some channels of a pixel.
-struct Sum<'a> {
-    from: &'a [f32],
-    bias: Option<&'a [f32]>,
-    residual: Option<&'a [f32]>,
-    relu: bool,
-}
-
-per_isa!(
-    fn finish(sum: &Sum<'_>, to: &mut [f32]) {
-        to.copy_from_slice(sum.from);
-        for added in [sum.bias, sum.residual].into_iter().flatten() {
-            to.iter_mut().zip(added).for_each(|(to, x)| *to += x);
-        }
-        if sum.relu {
-            // NaN stays NaN.
-            to.iter_mut()
-                .for_each(|to| *to = if *to < 0.0 { 0.0 } else { *to });
-        }
-    }
-);
