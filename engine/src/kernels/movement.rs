@@ -157,6 +157,9 @@ impl Kernel for Scatter {
     }
 }
 
+/// Rows that are joined before the next ones: all of what is written is there before it leaves the caches.
+const TOGETHER: usize = 16;
+
 /// Joins blocks: operand k brings `blocks[k]` elements to each of `rows` rows.
 struct Concat {
     work: Work,
@@ -196,14 +199,17 @@ impl Kernel for Concat {
             _ => self.rows,
         };
         let row_length: usize = self.blocks.iter().sum();
-        let mut start = 0;
-        for (k, &length) in self.blocks.iter().enumerate() {
-            let x = task.input(k);
-            for row in 0..rows {
-                task.output[row * row_length + start..][..length]
-                    .copy_from_slice(&x[row * length..][..length]);
+        for first in (0..rows).step_by(TOGETHER) {
+            let group = first..(first + TOGETHER).min(rows);
+            let mut start = 0;
+            for (k, &length) in self.blocks.iter().enumerate() {
+                let x = task.input(k);
+                for row in group.clone() {
+                    task.output[row * row_length + start..][..length]
+                        .copy_from_slice(&x[row * length..][..length]);
+                }
+                start += length;
             }
-            start += length;
         }
     }
 }
