@@ -56,6 +56,8 @@ fn cases() -> Vec<Case> {
     };
     let (x, g, w) = (input("x", &[512], 1), input("g", &[64], 2), weights(&[512, 64]));
     let image = |name, seed| input(name, &[12, 12, 32], seed);
+    let large = |name, seed| input(name, &[64, 64, 32], seed);
+    let (lx, lg) = (large("x", 6), large("g", 7));
     let (ix, ig, iw) = (image("x", 4), image("g", 5), weights(&[3, 3, 32, 32]));
     let of =
         |op: Symbol, operands: &[&(Symbol, Vec<f32>)]| (op, operands.iter().map(|o| (*o).clone()).collect());
@@ -83,6 +85,10 @@ fn cases() -> Vec<Case> {
             Symbol::apply(Conv2dWeightGradient { conv }, &[&ix.0, &ig.0, &iw.0]).unwrap(),
             &[&ix, &ig, &iw],
         ),
+        of(
+            Symbol::apply(Conv2dWeightGradient { conv }, &[&lx.0, &lg.0, &iw.0]).unwrap(),
+            &[&lx, &lg, &iw],
+        ),
     ];
     let names = [
         "dense, forward",
@@ -91,6 +97,7 @@ fn cases() -> Vec<Case> {
         "convolution, forward",
         "convolution, back to the input",
         "convolution, weight gradient",
+        "the same of 64×64 pixels",
     ];
     let cases = names.into_iter().zip(dense.into_iter().chain(conv));
     cases.map(|(name, (op, operands))| (name, op, operands)).collect()

@@ -7,8 +7,9 @@
 use std::ops::Range;
 
 use super::pairs::place;
+use super::store::{Store, store};
 use super::strips::{Strip, Strips, of_sample};
-use super::tile::{BLOCK, Left, Right, SIDE, Session, Starts};
+use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts};
 use crate::per_isa;
 
 /// Strips, and what is multiplied.
@@ -48,10 +49,17 @@ pub(super) struct Laid<'a> {
     pub image: &'a [u16],
 }
 
-/// Steps whose operands go through all taps before the next ones, by the number of parts: what they read, 16 KiB of A and
-/// one of the two forms of B, stays in the first cache, and what it costs to read and write the sums is less than that saves.
+/// Parts from which on sums are exact enough for a long chain of them to show: bands are summed apart then, and added.
+const EXACT: usize = 3;
+
+/// Steps whose operands go through all taps before the next ones, by the number of parts. What they read, 16 KiB of A and
+/// one of the two forms of B, stays in the first cache, and what it costs to read and write the sums is less than that
+/// saves; sums of bands that are added are longer.
 fn band(parts: usize) -> usize {
-    8_usize.div_ceil(parts)
+    match parts {
+        EXACT.. => 28,
+        _ => 8 / parts,
+    }
 }
 
 impl Sums {
@@ -98,6 +106,7 @@ impl Sums {
         if fresh {
             blocks.as_flattened_mut().fill(0.0);
         }
+        let mut apart = Block::ZERO;
         for channel in part.channels.clone() {
             self.strips.pair(laid.image, laid.strip, channel, b);
             for begin in (0..steps).step_by(self.bands.len()) {
@@ -112,7 +121,12 @@ impl Sums {
                         };
                         let right = self.right(b, tap, begin);
                         let block = &mut blocks[part.number(channel, tap, output, self.taps())];
-                        session.add(&left, starts, &right, block);
+                        if self.strips.tiles.parts < EXACT {
+                            session.add(&left, starts, &right, block);
+                            continue;
+                        }
+                        session.product(&left, starts, &right, &mut apart);
+                        store(self.strips.tiles.isa, &apart, block, &ADDED);
                     }
                 }
             }
@@ -170,6 +184,18 @@ impl Sums {
         }
     }
 }
+
+/// A block added to what is there.
+const ADDED: Store = Store {
+    skip: 0,
+    rows: SIDE,
+    columns: SIDE,
+    stride: SIDE,
+    accumulate: true,
+    bias: None,
+    residual: None,
+    relu: false,
+};
 
 per_isa!(
     /// Adds the product of each number of `rows` with each of at most 32 `columns` to blocks in the order of [`place`].
