@@ -37,7 +37,7 @@ pub(super) fn agrees(unit: Unit) -> bool {
     })
 }
 
-/// A product over three steps, out of order, with rows further apart than they are long.
+/// A product over three steps, out of order, with rows further apart than they are long; and the same added to it.
 fn small_product(tiles: Tiles) -> Block {
     let numbers = |seed: u32| {
         let mut state = seed;
@@ -92,7 +92,9 @@ fn small_product(tiles: Tiles) -> Block {
         at: 0,
     };
     let mut block = Block::ZERO;
-    Session::open(tiles).product(&left, &Starts::new(vec![2 * each, 0, each]), &right, &mut block);
+    let (session, starts) = (Session::open(tiles), Starts::new(vec![2 * each, 0, each]));
+    session.product(&left, &starts, &right, &mut block);
+    session.add(&left, &starts, &right, &mut block.0);
     block
 }
 

@@ -80,8 +80,8 @@ impl Planes {
         self.panels() * self.panel_elements()
     }
 
-    /// Writes a panel; says whether its numbers could be split.
-    pub(super) fn write(&self, source: &[f32], panel: usize, to: &mut [f32]) -> bool {
+    /// Writes a panel of `source`, [`Planes::panel_elements`] long.
+    pub(super) fn write(&self, source: &[f32], panel: usize, to: &mut [f32]) {
         let mut between = [[0; BLOCK]; 3];
         let (head, body) = to.split_at_mut(HEAD);
         let body = words_mut(body);
@@ -90,7 +90,6 @@ impl Planes {
             write_panel(self, source, panel, PLAIN, (body, &mut between));
         }
         head[0] = if can_split { 0.0 } else { 1.0 };
-        can_split
     }
 
     fn panel<'a>(&self, packed: &'a [f32], panel: usize) -> (&'a [u16], bool) {

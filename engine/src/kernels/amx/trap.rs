@@ -219,8 +219,8 @@ fn the_assembled_loops_compute_what_the_emulated_unit_does() {
     let real = super::detect::detect().is_ok();
     assert!(agrees(Unit::Real));
     let count = STATE.with_borrow(|state| state.count);
-    // For each number of parts: configuration, four zeros, four stores, release; in three steps the loads
-    // and products.
-    let steps = 3 * ((4 + 4) + (8 + 12) + (14 + 24));
-    assert_eq!(count, if real { 0 } else { 3 * 10 + steps });
+    // For each number of parts: configuration, four zeros and four stores of a product, four loads and four stores of
+    // what is added to it, release; in three steps of both the loads and products.
+    let steps = 2 * 3 * ((4 + 4) + (8 + 12) + (14 + 24));
+    assert_eq!(count, if real { 0 } else { 3 * 18 + steps });
 }
