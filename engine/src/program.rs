@@ -423,6 +423,12 @@ impl Program {
         self.plan.stages.iter().any(|stage| !stage.bands.is_empty())
     }
 
+    /// How many values between steps lie in memory as bf16 numbers, which is how the products of
+    /// [`Precision::Medium`](crate::Precision::Medium) take them.
+    pub fn short_values(&self) -> usize {
+        self.plan.shorts
+    }
+
     /// The arithmetic of one run.
     pub fn cost(&self) -> Cost {
         let steps = self.plan.steps.iter().map(|s| s.arithmetic);

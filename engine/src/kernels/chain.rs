@@ -12,8 +12,9 @@ use super::elementwise::{map, scale_shift, slope, zip};
 use super::norm::{fold, gradient_rows, open_rows, products, relu_rows, scale_rows, sum_runs};
 use super::reduce::total_of;
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Rows, Task, Work};
-use crate::plan::chain::{Chain, End, Form, Link, Source, Then};
+use super::short::{Numbers, NumbersMut};
+use super::{BuildContext, Isa, Kernel, Rows, Shorts, Task, Work};
+use crate::plan::chain::{Chain, ChainOperand, End, Form, Link, Source, Then};
 use spread::Spread;
 
 /// Elements of all tiles together: what lies in the first cache beside what streams through it.
@@ -39,6 +40,7 @@ struct ChainKernel {
     places_used: usize,
     /// Per operand: elements a sample.
     by_sample: bool,
+    shorts: Shorts,
 }
 
 pub(crate) fn build(context: &BuildContext, chain: &Chain, output: &Shape) -> Built {
@@ -68,6 +70,7 @@ pub(crate) fn build(context: &BuildContext, chain: &Chain, output: &Shape) -> Bu
         places: Vec::new(),
         places_used: 0,
         by_sample,
+        shorts: Shorts::default(),
     };
     kernel.find_spreads();
     kernel.find_places();
@@ -185,6 +188,17 @@ impl ChainKernel {
         }
     }
 
+    /// Operands that are bf16 numbers, each of which has a tile of f32 numbers.
+    fn wide(&self) -> usize {
+        self.shorts.operands.count_ones() as usize
+    }
+
+    /// The tile of operand `k` among those.
+    fn wide_of(&self, k: usize) -> Option<usize> {
+        let before = self.shorts.operands & ((1 << k) - 1);
+        self.shorts.has(k).then_some(before.count_ones() as usize)
+    }
+
     fn totals(&self) -> usize {
         2 * self.end_run().unwrap_or(0)
     }
@@ -205,6 +219,8 @@ struct Tile<'a> {
     kernel: &'a ChainKernel,
     task: &'a Task<'a>,
     spreads: &'a [f32],
+    /// Of operands that are bf16 numbers, the f32 numbers.
+    wide: &'a [f32],
     start: usize,
     length: usize,
 }
@@ -220,6 +236,9 @@ impl Tile<'_> {
             Source::Link(k) => (&made(k)[..self.length], 1),
             Source::Operand(k) => {
                 let operand = self.kernel.chain.operands[k];
+                if let Some(at) = self.kernel.wide_of(k) {
+                    return (&self.wide[at * self.kernel.tile..][..self.length], 1);
+                }
                 match operand.form {
                     Form::Full => (
                         &self.task.input(k)[operand.offset + self.start..][..self.length],
@@ -275,7 +294,27 @@ impl Kernel for ChainKernel {
     }
 
     fn scratch(&self) -> usize {
-        (self.spreads.len() + self.places_used) * self.tile + self.totals() + LANES
+        (self.spreads.len() + self.places_used + self.wide()) * self.tile + self.totals() + LANES
+    }
+
+    fn shorts(&self) -> Shorts {
+        let operands = self.chain.operands.iter().enumerate();
+        // One that is moved, or that it only waits for, is not read as a tile.
+        let can = |o: &ChainOperand| match o.form {
+            Form::Full => o.offset == 0,
+            form => form == Form::After,
+        };
+        let can = operands.filter(|(_, o)| can(o)).map(|(k, _)| k);
+        let stored = matches!(self.chain.end, End::Store(_));
+        Shorts::of(can, stored && self.work == Work::Samples)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+        let operands = self.chain.operands.iter().enumerate();
+        for (k, _) in operands.filter(|(_, o)| o.form == Form::After) {
+            self.shorts.operands &= !(1 << k);
+        }
     }
 
     fn run(&self, task: Task<'_>) {
@@ -300,7 +339,8 @@ impl Kernel for ChainKernel {
         };
         let elements = self.elements(&task);
         let (spreads, rest) = scratch.split_at_mut(self.spreads.len() * self.tile);
-        let (tiles, totals) = rest.split_at_mut(self.places_used * self.tile);
+        let (tiles, rest) = rest.split_at_mut(self.places_used * self.tile);
+        let (wide, totals) = rest.split_at_mut(self.wide() * self.tile);
         let totals = &mut totals[..self.totals()];
         totals.fill(0.0);
         self.prepare(&task, self.chain.domain.rows(), spreads);
@@ -309,12 +349,15 @@ impl Kernel for ChainKernel {
         }
         let mut total = 0.0;
         for start in elements.clone().step_by(self.tile) {
+            let length = self.tile.min(elements.end - start);
+            self.widen(&task, start..start + length, wide);
             let tile = Tile {
                 kernel: self,
                 task: &task,
                 spreads,
+                wide,
                 start,
-                length: self.tile.min(elements.end - start),
+                length,
             };
             self.tile(&tile, tiles, output, totals, &mut total);
         }
@@ -341,6 +384,15 @@ impl Kernel for ChainKernel {
 }
 
 impl ChainKernel {
+    /// Makes the f32 numbers of the operands that are bf16.
+    fn widen(&self, task: &Task<'_>, elements: Range<usize>, wide: &mut [f32]) {
+        for k in (0..self.chain.operands.len()).filter(|&k| self.shorts.has(k)) {
+            let numbers = Numbers::new(task.input(k), true).part(elements.start, elements.len());
+            let at = self.wide_of(k).unwrap_or(0) * self.tile;
+            numbers.wide(self.isa, &mut wide[at..]);
+        }
+    }
+
     /// One tile through all links and into the end.
     fn tile(
         &self,
@@ -352,7 +404,7 @@ impl ChainKernel {
     ) {
         let links = self.chain.links.len();
         let stored = match self.chain.end {
-            End::Store(Source::Link(k)) if k + 1 == links => Some(k),
+            End::Store(Source::Link(k)) if k + 1 == links && !self.shorts.output => Some(k),
             _ => None,
         };
         for at in 0..links {
@@ -373,7 +425,8 @@ impl ChainKernel {
         let of = |source: Source| tile.source(source, &made).0;
         match self.chain.end {
             End::Store(source) if stored.is_none() => {
-                output[tile.start..tile.start + tile.length].copy_from_slice(of(source));
+                let mut output = NumbersMut::new(output, self.shorts.output);
+                output.from(tile.start).write(self.isa, of(source));
             }
             End::Store(_) => {}
             End::Sum {

@@ -6,7 +6,8 @@ use graph::ops::{Affine, BinaryKind, BroadcastLike, UnaryKind};
 use super::math::{erf, exp, ln, sigmoid, softplus, tanh};
 use super::nest::{Nest, broadcast_strides, leads};
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Task, Work};
+use super::short::{Numbers, NumbersMut, each_run};
+use super::{BuildContext, Isa, Kernel, Shorts, Task, Work};
 use crate::per_isa;
 
 /// By samples where axis 0 is the batch, else in one piece.
@@ -60,6 +61,7 @@ struct BinaryKernel {
     nest: Nest<2>,
     /// Elements per sample of the result and of the operands (0: not by sample).
     each: [usize; 3],
+    shorts: Shorts,
 }
 
 pub(crate) fn binary(context: &BuildContext, kind: BinaryKind, shapes: &[&Shape], output: &Shape) -> Built {
@@ -80,6 +82,7 @@ pub(crate) fn binary(context: &BuildContext, kind: BinaryKind, shapes: &[&Shape]
             plain,
             nest,
             each,
+            shorts: Shorts::default(),
         },
         by_sample,
     )
@@ -89,10 +92,22 @@ impl Kernel for BinaryKernel {
     fn work(&self) -> Work {
         self.work
     }
+    fn shorts(&self) -> Shorts {
+        match self.plain && self.work == Work::Samples {
+            true => Shorts::of([0, 1], true),
+            false => Shorts::default(),
+        }
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
     fn run(&self, task: Task<'_>) {
         let (a, b) = (task.input(0), task.input(1));
         if self.plain {
-            return zip(self.isa, self.kind, task.output, a, 1, b, 1);
+            let operands = [0, 1].map(|k| Numbers::new(task.input(k), self.shorts.has(k)));
+            let output = NumbersMut::new(task.output, self.shorts.output);
+            let join = |[a, b]: [&[f32]; 2], to: &mut [f32]| zip(self.isa, self.kind, to, a, 1, b, 1);
+            return each_run(self.isa, operands, output, join);
         }
         let rounds = if self.work == Work::Samples {
             task.range.len()
@@ -165,6 +180,7 @@ struct UnaryKernel {
     isa: Isa,
     kind: UnaryKind,
     work: Work,
+    shorts: Shorts,
 }
 
 pub(crate) fn unary(context: &BuildContext, kind: UnaryKind, output: &Shape) -> Built {
@@ -174,6 +190,7 @@ pub(crate) fn unary(context: &BuildContext, kind: UnaryKind, output: &Shape) -> 
             isa: context.isa,
             kind,
             work,
+            shorts: Shorts::default(),
         },
         vec![work == Work::Samples],
     )
@@ -183,8 +200,16 @@ impl Kernel for UnaryKernel {
     fn work(&self) -> Work {
         self.work
     }
+    fn shorts(&self) -> Shorts {
+        Shorts::of([0], self.work == Work::Samples)
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
     fn run(&self, task: Task<'_>) {
-        map(self.isa, self.kind, task.input(0), task.output);
+        let x = Numbers::new(task.input(0), self.shorts.has(0));
+        let output = NumbersMut::new(task.output, self.shorts.output);
+        each_run(self.isa, [x], output, |[x], to| map(self.isa, self.kind, x, to));
     }
 }
 
@@ -241,6 +266,7 @@ struct UnaryGradientKernel {
     isa: Isa,
     kind: UnaryKind,
     work: Work,
+    shorts: Shorts,
 }
 
 pub(crate) fn unary_gradient(context: &BuildContext, kind: UnaryKind, output: &Shape) -> Built {
@@ -250,6 +276,7 @@ pub(crate) fn unary_gradient(context: &BuildContext, kind: UnaryKind, output: &S
             isa: context.isa,
             kind,
             work,
+            shorts: Shorts::default(),
         },
         vec![work == Work::Samples; 2],
     )
@@ -259,8 +286,24 @@ impl Kernel for UnaryGradientKernel {
     fn work(&self) -> Work {
         self.work
     }
+    fn shorts(&self) -> Shorts {
+        Shorts::of([0, 1], self.work == Work::Samples)
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
     fn run(&self, task: Task<'_>) {
-        slope(self.isa, self.kind, task.input(0), task.input(1), task.output);
+        let operands = [0, 1].map(|k| Numbers::new(task.input(k), self.shorts.has(k)));
+        match (operands, NumbersMut::new(task.output, self.shorts.output)) {
+            ([Numbers::Bf16(g), Numbers::Bf16(v)], NumbersMut::Bf16(to)) if self.kind == K::Relu => {
+                open_words(self.isa, g, v, to);
+            }
+            (operands, to) => {
+                each_run(self.isa, operands, to, |[g, v], to| {
+                    slope(self.isa, self.kind, g, v, to)
+                });
+            }
+        }
     }
 }
 
@@ -291,10 +334,31 @@ per_isa!(
     }
 );
 
+per_isa!(
+    /// [`slope`] of a ReLU on bf16 numbers.
+    fn open_words(g: &[u16], v: &[u16], out: &mut [u16]) {
+        for ((out, &g), &v) in out.iter_mut().zip(g).zip(v) {
+            // Above 0, and no NaN.
+            let open = v.wrapping_sub(1) < INFINITY;
+            // 0 of the gradient's sign; NaN where that is not finite.
+            let shut = if g & 0x7fff >= INFINITY {
+                INFINITY + 0x40
+            } else {
+                g & 0x8000
+            };
+            *out = if open { g } else { shut };
+        }
+    }
+);
+
+/// The bf16 number ∞.
+const INFINITY: u16 = 0x7f80;
+
 struct AffineKernel {
     isa: Isa,
     op: Affine,
     work: Work,
+    shorts: Shorts,
 }
 
 pub(crate) fn affine(context: &BuildContext, op: Affine, output: &Shape) -> Built {
@@ -304,6 +368,7 @@ pub(crate) fn affine(context: &BuildContext, op: Affine, output: &Shape) -> Buil
             isa: context.isa,
             op,
             work,
+            shorts: Shorts::default(),
         },
         vec![work == Work::Samples],
     )
@@ -313,8 +378,19 @@ impl Kernel for AffineKernel {
     fn work(&self) -> Work {
         self.work
     }
+    fn shorts(&self) -> Shorts {
+        Shorts::of([0], self.work == Work::Samples)
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
     fn run(&self, task: Task<'_>) {
-        scale_shift(self.isa, self.op.scale, self.op.shift, task.input(0), task.output);
+        let x = Numbers::new(task.input(0), self.shorts.has(0));
+        let output = NumbersMut::new(task.output, self.shorts.output);
+        let Affine { scale, shift, .. } = self.op;
+        each_run(self.isa, [x], output, |[x], to| {
+            scale_shift(self.isa, scale, shift, x, to)
+        });
     }
 }
 
@@ -377,6 +453,30 @@ impl Kernel for BroadcastKernel {
                     scale_shift(self.isa, self.scale, 0.0, &x[from..from + inner], to);
                 }
             });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::simd::of_bf16;
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn a_relu_opens_bf16_numbers_as_f32_ones(pairs in prop::collection::vec(any::<(u16, u16)>(), 1..90)) {
+            let (g, v): (Vec<u16>, Vec<u16>) = pairs.into_iter().unzip();
+            let [wide_g, wide_v] = [&g, &v].map(|x| x.iter().map(|&x| of_bf16(x)).collect::<Vec<f32>>());
+            for isa in Isa::available() {
+                let (mut words, mut wide) = (vec![1; g.len()], vec![1.0; g.len()]);
+                open_words(isa, &g, &v, &mut words);
+                slope(isa, K::Relu, &wide_g, &wide_v, &mut wide);
+                for (word, wide) in words.iter().zip(wide) {
+                    let word = of_bf16(*word);
+                    prop_assert!(word == wide || word.is_nan() && wide.is_nan(), "{} for {}", word, wide);
+                }
+            }
         }
     }
 }

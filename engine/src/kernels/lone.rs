@@ -5,7 +5,7 @@ use graph::Shape;
 use graph::ops::Op;
 
 use super::registry::{Built, build};
-use super::{BuildContext, Kernel, OperandInfo, Task, Work};
+use super::{BuildContext, Kernel, OperandInfo, Shorts, Task, Work};
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused, chain};
 
@@ -112,6 +112,31 @@ impl Kernel for ByRows {
 
     fn scratch(&self) -> usize {
         self.kernel.scratch()
+    }
+
+    fn shorts(&self) -> Shorts {
+        let can = self.kernel.shorts();
+        let even = |k: &usize| can.has(*k) && self.rows[*k].is_multiple_of(2);
+        let Work::Pieces { elements, .. } = self.work else {
+            return Shorts::default();
+        };
+        Shorts {
+            alike: can.alike,
+            ..Shorts::of(
+                (0..self.rows.len()).filter(even),
+                can.output && elements.is_multiple_of(2),
+            )
+        }
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.kernel.shorten(shorts);
+        let rows = self.rows.iter_mut().enumerate();
+        rows.filter(|(k, _)| shorts.has(*k))
+            .for_each(|(_, row)| *row /= 2);
+        if let (true, Work::Pieces { elements, .. }) = (shorts.output, &mut self.work) {
+            *elements /= 2;
+        }
     }
 
     fn run(&self, task: Task<'_>) {

@@ -8,9 +8,10 @@ use std::ops::Range;
 use graph::ops::BoundWindow;
 
 use super::registry::Built;
+use super::short::{Numbers, NumbersMut};
 use super::simd::{Portable, Simd};
 use super::small_conv::listing::Listing;
-use super::{BuildContext, Isa, Kernel, Task, Work};
+use super::{BuildContext, Isa, Kernel, Shorts, Task, Work};
 use crate::plan::MaxPool;
 
 /// For each position of the result along an axis, the taps of its window that lie in the image, and where
@@ -89,12 +90,14 @@ struct Seen {
 struct Forward {
     isa: Isa,
     geometry: Geometry,
+    shorts: Shorts,
 }
 
 pub(crate) fn forward(context: &BuildContext, what: &MaxPool) -> Built {
     let kernel = Forward {
         isa: context.isa,
         geometry: Geometry::new(what),
+        shorts: Shorts::default(),
     };
     Built::new(kernel, vec![true])
 }
@@ -104,15 +107,28 @@ impl Kernel for Forward {
         Work::Samples
     }
 
+    fn shorts(&self) -> Shorts {
+        Shorts::of([0], false)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
+
     fn run(&self, task: Task<'_>) {
-        let what = &self.geometry.what;
-        let images = task.input(0).chunks_exact(what.image());
-        for (x, y) in images.zip(task.output.chunks_exact_mut(what.with_choices())) {
+        let (what, isa) = (&self.geometry.what, self.isa);
+        let images = Numbers::new(task.input(0), self.shorts.has(0));
+        for (n, y) in task.output.chunks_exact_mut(what.with_choices()).enumerate() {
             let (maxima, choices) = y.split_at_mut(what.pooled());
-            let choices = choices.as_mut_ptr().cast::<u8>();
+            let (maxima, choices) = (maxima.as_mut_ptr(), choices.as_mut_ptr().cast::<u8>());
             // SAFETY: image and maxima have the sizes of the geometry, and four bytes stand in each element
             // behind the maxima; `isa` was detected.
-            unsafe { choose(self.isa, &self.geometry, x.as_ptr(), maxima.as_mut_ptr(), choices) };
+            unsafe {
+                match images.part(n * what.image(), what.image()) {
+                    Numbers::F32(x) => choose(isa, &self.geometry, x.as_ptr(), maxima, choices),
+                    Numbers::Bf16(x) => choose_bf16(isa, &self.geometry, x.as_ptr(), maxima, choices),
+                }
+            }
         }
     }
 }
@@ -147,10 +163,43 @@ macro_rules! for_each_isa {
     };
 }
 
-for_each_isa!(choose, choose_with, (geometry: &Geometry, x: *const f32, maxima: *mut f32, choices: *mut u8));
+for_each_isa!(choose, choose_f32, (geometry: &Geometry, x: *const f32, maxima: *mut f32, choices: *mut u8));
+for_each_isa!(choose_bf16, choose_words, (geometry: &Geometry, x: *const u16, maxima: *mut f32, choices: *mut u8));
 
 #[inline(always)]
-unsafe fn choose_with<S: Simd>(geometry: &Geometry, x: *const f32, maxima: *mut f32, choices: *mut u8) {
+unsafe fn choose_f32<S: Simd>(geometry: &Geometry, x: *const f32, maxima: *mut f32, choices: *mut u8) {
+    // SAFETY: handed on.
+    unsafe {
+        choose_with(
+            geometry,
+            |at, count| S::load_first(x.add(at), count),
+            maxima,
+            choices,
+        )
+    }
+}
+
+#[inline(always)]
+unsafe fn choose_words<S: Simd>(geometry: &Geometry, x: *const u16, maxima: *mut f32, choices: *mut u8) {
+    // SAFETY: handed on.
+    unsafe {
+        choose_with(
+            geometry,
+            |at, count| S::load_bf16(x.add(at), count),
+            maxima,
+            choices,
+        )
+    }
+}
+
+/// `load(element, count)` gives numbers of the image.
+#[inline(always)]
+unsafe fn choose_with<S: Simd>(
+    geometry: &Geometry,
+    load: impl Fn(usize, usize) -> S,
+    maxima: *mut f32,
+    choices: *mut u8,
+) {
     let (channels, relu) = (geometry.what.channels, geometry.what.relu);
     let ([down, right], columns) = (geometry.step, geometry.what.window.kernel[1]);
     geometry.each(|to, seen| {
@@ -158,12 +207,12 @@ unsafe fn choose_with<S: Simd>(geometry: &Geometry, x: *const f32, maxima: *mut 
             let count = (channels - channel).min(S::LANES);
             // SAFETY: the window's taps lie in the image, its maxima in the result.
             unsafe {
-                let at = x.add(seen.first + channel);
-                let mut most = S::load_first(at, count);
+                let at = seen.first + channel;
+                let mut most = load(at, count);
                 let mut choice = S::splat((seen.tap + 1) as f32);
                 for u in 0..seen.size[0] {
                     for v in usize::from(u == 0)..seen.size[1] {
-                        let next = S::load_first(at.add(u * down + v * right), count);
+                        let next = load(at + u * down + v * right, count);
                         let tap = S::splat((seen.tap + u * columns + v + 1) as f32);
                         choice = next.if_greater(most, tap, choice);
                         // A comparison by which NaN stays visible.
@@ -183,11 +232,18 @@ unsafe fn choose_with<S: Simd>(geometry: &Geometry, x: *const f32, maxima: *mut 
 
 /// The maxima without their choices.
 struct Maxima {
+    isa: Isa,
     what: MaxPool,
+    short: bool,
 }
 
-pub(crate) fn maxima(what: &MaxPool) -> Built {
-    Built::new(Maxima { what: what.clone() }, vec![true])
+pub(crate) fn maxima(context: &BuildContext, what: &MaxPool) -> Built {
+    let kernel = Maxima {
+        isa: context.isa,
+        what: what.clone(),
+        short: false,
+    };
+    Built::new(kernel, vec![true])
 }
 
 impl Kernel for Maxima {
@@ -195,10 +251,20 @@ impl Kernel for Maxima {
         Work::Samples
     }
 
+    fn shorts(&self) -> Shorts {
+        Shorts::of([], true)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.short = shorts.output;
+    }
+
     fn run(&self, task: Task<'_>) {
         let samples = task.input(0).chunks_exact(self.what.with_choices());
-        for (from, to) in samples.zip(task.output.chunks_exact_mut(self.what.pooled())) {
-            to.copy_from_slice(&from[..self.what.pooled()]);
+        let mut output = NumbersMut::new(task.output, self.short);
+        for (n, from) in samples.enumerate() {
+            let pooled = self.what.pooled();
+            output.from(n * pooled).write(self.isa, &from[..pooled]);
         }
     }
 }
@@ -206,14 +272,23 @@ impl Kernel for Maxima {
 struct Backward {
     isa: Isa,
     geometry: Geometry,
+    shorts: Shorts,
 }
 
 pub(crate) fn backward(context: &BuildContext, what: &MaxPool) -> Built {
     let kernel = Backward {
         isa: context.isa,
         geometry: Geometry::new(what),
+        shorts: Shorts::default(),
     };
     Built::new(kernel, vec![true, true])
+}
+
+impl Backward {
+    /// Whether every position of the image gets one number.
+    fn tiled(&self) -> bool {
+        self.geometry.rows.tiled && self.geometry.columns.tiled
+    }
 }
 
 impl Kernel for Backward {
@@ -221,41 +296,87 @@ impl Kernel for Backward {
         Work::Samples
     }
 
+    fn shorts(&self) -> Shorts {
+        // Sums are made in the result.
+        Shorts::of([0], self.tiled())
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
+
     fn run(&self, task: Task<'_>) {
         let what = &self.geometry.what;
-        let tiled = self.geometry.rows.tiled && self.geometry.columns.tiled;
-        let gradients = task.input(0).chunks_exact(what.pooled());
+        let gradients = Numbers::new(task.input(0), self.shorts.has(0));
         let pooled = task.input(1).chunks_exact(what.with_choices());
-        let images = task.output.chunks_exact_mut(what.image());
-        for ((g, pooled), dx) in gradients.zip(pooled).zip(images) {
+        let mut output = NumbersMut::new(task.output, self.shorts.output);
+        for (n, pooled) in pooled.enumerate() {
             let choices = pooled[what.pooled()..].as_ptr().cast::<u8>();
-            if !tiled {
-                dx.fill(0.0);
+            let g = gradients.part(n * what.pooled(), what.pooled());
+            let mut dx = output.from(n * what.image());
+            if let (NumbersMut::F32(dx), false) = (&mut dx, self.tiled()) {
+                dx[..what.image()].fill(0.0);
             }
             // SAFETY: as in `Forward::run`.
-            unsafe {
-                spread(
-                    self.isa,
-                    &self.geometry,
-                    g.as_ptr(),
-                    choices,
-                    dx.as_mut_ptr(),
-                    tiled,
-                )
-            };
+            unsafe { spread(self.isa, &self.geometry, g, choices, &mut dx) };
         }
     }
 }
 
-for_each_isa!(spread, spread_with, (geometry: &Geometry, g: *const f32, choices: *const u8, dx: *mut f32, tiled: bool));
+for_each_isa!(spread, spread_any, (geometry: &Geometry, g: Numbers<'_>, choices: *const u8, dx: &mut NumbersMut<'_>));
 
+#[inline(always)]
+unsafe fn spread_any<S: Listing>(
+    geometry: &Geometry,
+    g: Numbers<'_>,
+    choices: *const u8,
+    dx: &mut NumbersMut<'_>,
+) {
+    let tiled = geometry.rows.tiled && geometry.columns.tiled;
+    // SAFETY: handed on; `spread_with` stays inside the gradients and the image.
+    unsafe {
+        match (g, dx) {
+            (Numbers::F32(g), NumbersMut::F32(dx)) => {
+                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
+                let write = |at: usize, count: usize, x: S| match tiled {
+                    true => x.store_first(dx.add(at), count),
+                    false => x
+                        .fma(S::load_first(dx.add(at), count), S::splat(1.0))
+                        .store_first(dx.add(at), count),
+                };
+                spread_with(geometry, |at, n| S::load_first(g.add(at), n), choices, write);
+            }
+            (Numbers::Bf16(g), NumbersMut::F32(dx)) => {
+                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
+                let write = |at: usize, count: usize, x: S| match tiled {
+                    true => x.store_first(dx.add(at), count),
+                    false => x
+                        .fma(S::load_first(dx.add(at), count), S::splat(1.0))
+                        .store_first(dx.add(at), count),
+                };
+                spread_with(geometry, |at, n| S::load_bf16(g.add(at), n), choices, write);
+            }
+            (Numbers::F32(g), NumbersMut::Bf16(dx)) => {
+                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
+                let write = |at: usize, count: usize, x: S| x.store_bf16(dx.add(at), count);
+                spread_with(geometry, |at, n| S::load_first(g.add(at), n), choices, write);
+            }
+            (Numbers::Bf16(g), NumbersMut::Bf16(dx)) => {
+                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
+                let write = |at: usize, count: usize, x: S| x.store_bf16(dx.add(at), count);
+                spread_with(geometry, |at, n| S::load_bf16(g.add(at), n), choices, write);
+            }
+        }
+    }
+}
+
+/// `load(element, count)` gives numbers of the gradient, `write(element, count, numbers)` takes those of the image.
 #[inline(always)]
 unsafe fn spread_with<S: Listing>(
     geometry: &Geometry,
-    g: *const f32,
+    load: impl Fn(usize, usize) -> S,
     choices: *const u8,
-    dx: *mut f32,
-    tiled: bool,
+    write: impl Fn(usize, usize, S),
 ) {
     let channels = geometry.what.channels;
     let ([down, right], columns) = (geometry.step, geometry.what.window.kernel[1]);
@@ -264,17 +385,13 @@ unsafe fn spread_with<S: Listing>(
             let count = (channels - channel).min(S::LANES);
             // SAFETY: as in `choose_with`.
             unsafe {
-                let factor = S::load_first(g.add(from + channel), count);
+                let factor = load(from + channel, count);
                 let choice = S::load_bytes(choices.add(from + channel), count);
-                let at = dx.add(seen.first + channel);
                 for u in 0..seen.size[0] {
                     for v in 0..seen.size[1] {
-                        let to = at.add(u * down + v * right);
-                        let mut sum = choice.where_bits((seen.tap + u * columns + v + 1) as u32, factor);
-                        if !tiled {
-                            sum = sum.fma(S::load_first(to, count), S::splat(1.0));
-                        }
-                        sum.store_first(to, count);
+                        let tap = (seen.tap + u * columns + v + 1) as u32;
+                        let at = seen.first + channel + u * down + v * right;
+                        write(at, count, choice.where_bits(tap, factor));
                     }
                 }
             }

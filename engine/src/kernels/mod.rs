@@ -39,6 +39,7 @@ mod registry;
 mod resize;
 mod rows;
 mod select;
+mod short;
 mod simd;
 mod small_conv;
 mod softmax;
@@ -55,6 +56,7 @@ pub use pack::Pack;
 pub use peak::peak_flops;
 pub use registry::{Built, Packing, build};
 pub use rows::{Reading, Rows};
+pub use short::Shorts;
 pub(crate) use small_conv::sparse_way_back;
 
 /// How a kernel's work may be split.
@@ -96,6 +98,14 @@ pub trait Kernel: Send + Sync {
     fn rows(&self) -> Option<Rows> {
         None
     }
+
+    /// Which operands, and whether the result, it can take as bf16 numbers (`short`).
+    fn shorts(&self) -> Shorts {
+        Shorts::default()
+    }
+
+    /// Says which of them are. Lengths of operands and result are those of the memory, half as many elements.
+    fn shorten(&mut self, _: Shorts) {}
 
     /// For [`Work::Reduction`]: the result from the partial results, which lie one after another.
     /// The sum in their order, unless a kernel says otherwise.

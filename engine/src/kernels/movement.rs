@@ -5,7 +5,7 @@ use graph::ops::{ConcatGradient, Slice, Transpose};
 
 use super::nest::{Nest, row_major};
 use super::registry::Built;
-use super::{BuildContext, Kernel, Task, Work};
+use super::{BuildContext, Kernel, Shorts, Task, Work};
 
 /// By samples where axis 0 of the result is the batch and the op leaves it alone.
 fn work_for(context: &BuildContext, output: &Shape, axis_0_stays: bool) -> Work {
@@ -193,6 +193,19 @@ impl Kernel for Concat {
     fn work(&self) -> Work {
         self.work
     }
+    /// What is copied may be numbers of any kind.
+    fn shorts(&self) -> Shorts {
+        let even = self.work == Work::Samples && self.blocks.iter().all(|n| n.is_multiple_of(2));
+        Shorts {
+            alike: true,
+            ..Shorts::of((0..self.blocks.len()).filter(|_| even), even)
+        }
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        if shorts.output {
+            self.blocks.iter_mut().for_each(|block| *block /= 2);
+        }
+    }
     fn run(&self, task: Task<'_>) {
         let rows = match self.work {
             Work::Samples => task.count() * self.rows / self.batch,
@@ -245,6 +258,21 @@ pub(crate) fn concat_gradient(
 impl Kernel for Cut {
     fn work(&self) -> Work {
         self.work
+    }
+    fn shorts(&self) -> Shorts {
+        let all = [self.start, self.length, self.row_length];
+        let even = self.work == Work::Samples && all.iter().all(|n| n.is_multiple_of(2));
+        Shorts {
+            alike: true,
+            ..Shorts::of((0..1).filter(|_| even), even)
+        }
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        if shorts.output {
+            self.start /= 2;
+            self.length /= 2;
+            self.row_length /= 2;
+        }
     }
     fn run(&self, task: Task<'_>) {
         let x = task.input(0);

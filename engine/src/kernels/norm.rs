@@ -7,7 +7,8 @@ use graph::Shape;
 
 use super::columns::{LANES, over_rows, repeat_first, run_length};
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Rows, Task, Work};
+use super::short::Numbers;
+use super::{BuildContext, Isa, Kernel, Rows, Shorts, Task, Work};
 use crate::per_isa;
 
 /// Runs summed in registers before they are added to the totals.
@@ -23,6 +24,7 @@ struct Moments {
     channels: usize,
     /// Image lines, and elements in one.
     lines: [usize; 2],
+    shorts: Shorts,
 }
 
 pub(crate) fn moments(context: &BuildContext, x: &Shape) -> Built {
@@ -36,6 +38,7 @@ pub(crate) fn moments(context: &BuildContext, x: &Shape) -> Built {
             4 => [x[1], x[2] * x[3]],
             _ => [0; 2],
         },
+        shorts: Shorts::default(),
     };
     Built::new(kernel, vec![matches!(work, Work::Reduction { .. })])
 }
@@ -70,7 +73,32 @@ pub(super) fn add_rows(
     count[0] += rows as f32;
 }
 
+/// Elements of bf16 numbers that are widened at a time.
+const WIDENED: usize = 4096;
+
 impl Moments {
+    /// Elements of whole rows and vectors that are widened at a time.
+    fn run(&self) -> usize {
+        let run = run_length(self.channels);
+        run * (WIDENED / run).max(1)
+    }
+
+    /// Adds rows of numbers of either kind to a partial result.
+    fn add(&self, x: Numbers<'_>, partial: &mut [f32], scratch: &mut [f32], mut fresh: bool) {
+        let add = |x: &[f32], partial: &mut [f32], scratch: &mut [f32], fresh: bool| {
+            add_rows(self.isa, x, self.channels, partial, scratch, fresh);
+        };
+        if let Numbers::F32(x) = x {
+            return add(x, partial, scratch, fresh);
+        }
+        let (scratch, room) = scratch.split_at_mut(3 * run_length(self.channels));
+        for at in (0..x.len()).step_by(self.run()) {
+            let part = x.part(at, self.run().min(x.len() - at));
+            add(part.wide(self.isa, room), partial, scratch, fresh);
+            fresh = false;
+        }
+    }
+
     /// Means and variances from partial results, by Chan's rule, in their order.
     fn merge(&self, partials: &[f32], output: &mut [f32]) {
         let c = self.channels;
@@ -96,23 +124,30 @@ impl Kernel for Moments {
         self.work
     }
     fn scratch(&self) -> usize {
-        3 * run_length(self.channels) + 3 * self.channels + 1
+        let run = if self.shorts.has(0) { self.run() } else { 0 };
+        3 * run_length(self.channels) + 3 * self.channels + 1 + run
+    }
+    fn shorts(&self) -> Shorts {
+        Shorts::of([0], false)
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
     }
     fn rows(&self) -> Option<Rows> {
         let by_line = matches!(self.work, Work::Reduction { .. }) && self.lines[0] > 0;
         by_line.then(|| Rows::alike(self.lines[0], [true].into_iter()))
     }
     fn run(&self, task: Task<'_>) {
-        let x = task.input(0);
+        let x = Numbers::new(task.input(0), self.shorts.has(0));
         let x = match &task.rows {
-            Some(rows) => &x[rows.start * self.lines[1]..rows.end * self.lines[1]],
+            Some(rows) => x.part(rows.start * self.lines[1], rows.len() * self.lines[1]),
             None => x,
         };
         let (partial, scratch) = task.scratch.split_at_mut(3 * self.channels + 1);
         match self.work {
-            Work::Reduction { .. } => add_rows(self.isa, x, self.channels, task.output, scratch, task.fresh),
+            Work::Reduction { .. } => self.add(x, task.output, scratch, task.fresh),
             _ => {
-                add_rows(self.isa, x, self.channels, partial, scratch, true);
+                self.add(x, partial, scratch, true);
                 self.merge(partial, task.output);
             }
         }

@@ -4,12 +4,15 @@
 //! vectors whatever the number of channels, then the columns. Averages and L2 go back the same way.
 //! A maximum goes back to the first position of its window that holds it.
 
+use std::ops::Range;
+
 use graph::Shape;
 use graph::ops::{BoundWindow, Pool2d, PoolKind};
 
 use super::columns::by_rows;
 use super::registry::Built;
-use super::{BuildContext, Isa, Kernel, Task, Work};
+use super::short::{Numbers, NumbersMut};
+use super::{BuildContext, Isa, Kernel, Shorts, Task, Work};
 use crate::{EngineError, per_isa};
 
 /// For each output position of an axis, the positions of the image that its window sees.
@@ -78,6 +81,7 @@ struct Forward {
     isa: Isa,
     work: Work,
     geometry: Geometry,
+    shorts: Shorts,
 }
 
 pub(crate) fn forward(
@@ -98,6 +102,7 @@ pub(crate) fn forward(
         isa: context.isa,
         work,
         geometry: Geometry::new(pool, x)?,
+        shorts: Shorts::default(),
     };
     Ok(Built::new(kernel, vec![work == Work::Samples]))
 }
@@ -106,48 +111,115 @@ impl Kernel for Forward {
     fn work(&self) -> Work {
         self.work
     }
+    /// A row of the image that is combined, one of it that is widened, and one of the result.
     fn scratch(&self) -> usize {
-        self.geometry.widths()[0]
+        let [width, out_width] = self.geometry.widths();
+        2 * width + out_width
+    }
+    fn shorts(&self) -> Shorts {
+        let even = match self.work {
+            Work::Pieces { count, elements } => count > 1 && elements.is_multiple_of(2),
+            _ => true,
+        };
+        Shorts::of((0..1).filter(|_| even), even)
+    }
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+        if let (true, Work::Pieces { elements, .. }) = (shorts.output, &mut self.work) {
+            *elements /= 2;
+        }
     }
     fn run(&self, task: Task<'_>) {
         let [width, out_width] = self.geometry.widths();
+        let rows = self.geometry.output[0];
+        let x = Numbers::new(task.input(0), self.shorts.has(0));
+        let mut y = NumbersMut::new(task.output, self.shorts.output);
         if matches!(self.work, Work::Pieces { count, .. } if count > 1) {
-            let (x, first) = (task.input(0), task.range.start);
-            return pool_image(self.isa, &self.geometry, x, first, task.scratch, task.output);
+            return self.rows(x, task.range, task.scratch, y);
         }
-        let images = task.input(0).chunks_exact(width * self.geometry.image[0]);
-        let results = task.output.chunks_exact_mut(out_width * self.geometry.output[0]);
-        for (x, y) in images.zip(results) {
-            pool_image(self.isa, &self.geometry, x, 0, task.scratch, y);
+        let each = width * self.geometry.image[0];
+        for n in 0..x.len() / each.max(1) {
+            let y = y.from(n * rows * out_width);
+            self.rows(x.part(n * each, each), 0..rows, task.scratch, y);
         }
     }
 }
 
+impl Forward {
+    /// Pools some rows of a result.
+    fn rows(&self, x: Numbers<'_>, rows: Range<usize>, scratch: &mut [f32], mut y: NumbersMut<'_>) {
+        let [width, out_width] = self.geometry.widths();
+        let (row, rest) = scratch.split_at_mut(width);
+        let (room, result) = rest.split_at_mut(width);
+        for (number, i) in rows.enumerate() {
+            for (u, &r) in self.geometry.rows.at(i).iter().enumerate() {
+                let line = x.part(r * width, width).wide(self.isa, room);
+                take_row(self.isa, self.geometry.pool.kind, line, u == 0, row);
+            }
+            match y.from(number * out_width) {
+                NumbersMut::F32(y) => pool_row(self.isa, &self.geometry, i, row, &mut y[..out_width]),
+                y => {
+                    let result = &mut result[..out_width];
+                    pool_row(self.isa, &self.geometry, i, row, result);
+                    y.write(self.isa, result);
+                }
+            }
+        }
+    }
+}
+
+/// The larger; NaN stays visible.
+#[inline(always)]
+fn larger(a: f32, b: f32) -> f32 {
+    if b > a || b.is_nan() { b } else { a }
+}
+
+/// The smaller; NaN stays visible.
+#[inline(always)]
+fn smaller(a: f32, b: f32) -> f32 {
+    if b < a || b.is_nan() { b } else { a }
+}
+
+#[inline(always)]
+fn sum(a: f32, b: f32) -> f32 {
+    a + b
+}
+
 per_isa!(
-    /// Pools rows `first…` of the result, as many as `y` holds.
-    fn pool_image(geometry: &Geometry, x: &[f32], first: usize, row: &mut [f32], y: &mut [f32]) {
+    /// Joins a row of the image to what the rows above it in a window gave, of which there are none if it is the `first`.
+    fn take_row(kind: PoolKind, x: &[f32], first: bool, row: &mut [f32]) {
+        match kind {
+            PoolKind::Max => join_row(x, first, row, same, larger),
+            PoolKind::Min => join_row(x, first, row, same, smaller),
+            PoolKind::Average { .. } => join_row(x, first, row, same, sum),
+            PoolKind::L2 => join_row(x, first, row, |v| v * v, sum),
+        }
+    }
+);
+
+#[inline(always)]
+fn join_row(
+    x: &[f32],
+    first: bool,
+    row: &mut [f32],
+    take: impl Fn(f32) -> f32,
+    join: impl Fn(f32, f32) -> f32,
+) {
+    let pairs = row.iter_mut().zip(x);
+    match first {
+        true => pairs.for_each(|(to, &v)| *to = take(v)),
+        false => pairs.for_each(|(to, &v)| *to = join(*to, take(v))),
+    }
+}
+
+per_isa!(
+    /// Row `i` of the result from the joined rows of its windows.
+    fn pool_row(geometry: &Geometry, i: usize, row: &[f32], y: &mut [f32]) {
         match geometry.pool.kind {
-            // Comparisons by which NaN stays visible.
-            PoolKind::Max => pool_with(
-                geometry,
-                (x, first),
-                row,
-                y,
-                same,
-                |a, b| if b > a || b.is_nan() { b } else { a },
-                same,
-            ),
-            PoolKind::Min => pool_with(
-                geometry,
-                (x, first),
-                row,
-                y,
-                same,
-                |a, b| if b < a || b.is_nan() { b } else { a },
-                same,
-            ),
-            PoolKind::Average { .. } => pool_with(geometry, (x, first), row, y, same, |a, b| a + b, same),
-            PoolKind::L2 => pool_with(geometry, (x, first), row, y, |v| v * v, |a, b| a + b, f32::sqrt),
+            PoolKind::Max => columns_of(geometry, i, row, y, larger, same),
+            PoolKind::Min => columns_of(geometry, i, row, y, smaller, same),
+            PoolKind::Average { .. } => columns_of(geometry, i, row, y, sum, same),
+            PoolKind::L2 => columns_of(geometry, i, row, y, sum, f32::sqrt),
         }
     }
 );
@@ -157,40 +229,25 @@ fn same(v: f32) -> f32 {
     v
 }
 
-/// Pools with `take` of each number, `join` of two, and `last` of the joined.
+/// Pools the columns with `join` of two numbers, and `last` of the joined.
 #[inline(always)]
-fn pool_with(
+fn columns_of(
     geometry: &Geometry,
-    (x, first): (&[f32], usize),
-    row: &mut [f32],
+    i: usize,
+    row: &[f32],
     y: &mut [f32],
-    take: impl Fn(f32) -> f32 + Copy,
-    join: impl Fn(f32, f32) -> f32 + Copy,
-    last: impl Fn(f32) -> f32 + Copy,
+    join: impl Fn(f32, f32) -> f32,
+    last: impl Fn(f32) -> f32,
 ) {
-    let [width, out_width] = geometry.widths();
-    let row = &mut row[..width];
-    for (i, y) in (first..).zip(y.chunks_exact_mut(out_width)) {
-        for (u, &r) in geometry.rows.at(i).iter().enumerate() {
-            let x = &x[r * width..(r + 1) * width];
-            if u == 0 {
-                row.iter_mut().zip(x).for_each(|(to, &v)| *to = take(v));
-            } else {
-                row.iter_mut()
-                    .zip(x)
-                    .for_each(|(to, &v)| *to = join(*to, take(v)));
-            }
-        }
-        // The usual small channel counts are known to the compiler, which unrolls them.
-        match geometry.channels {
-            1 => columns_with::<1>(geometry, i, row, y, join, last),
-            3 => columns_with::<3>(geometry, i, row, y, join, last),
-            4 => columns_with::<4>(geometry, i, row, y, join, last),
-            6 => columns_with::<6>(geometry, i, row, y, join, last),
-            8 => columns_with::<8>(geometry, i, row, y, join, last),
-            16 => columns_with::<16>(geometry, i, row, y, join, last),
-            _ => columns_with::<0>(geometry, i, row, y, join, last),
-        }
+    // The usual small channel counts are known to the compiler, which unrolls them.
+    match geometry.channels {
+        1 => columns_with::<1>(geometry, i, row, y, join, last),
+        3 => columns_with::<3>(geometry, i, row, y, join, last),
+        4 => columns_with::<4>(geometry, i, row, y, join, last),
+        6 => columns_with::<6>(geometry, i, row, y, join, last),
+        8 => columns_with::<8>(geometry, i, row, y, join, last),
+        16 => columns_with::<16>(geometry, i, row, y, join, last),
+        _ => columns_with::<0>(geometry, i, row, y, join, last),
     }
 }
 

@@ -5,9 +5,9 @@ use graph::ops::{Affine, Op, UnbiasedVariance};
 
 use super::conv::Filters;
 use super::{
-    BuildContext, Kernel, Laid, OperandInfo, Pack, Planes, Stack, Task, Work, amx, apart, chain, conv,
-    cross_entropy, dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul, max_pool,
-    movement, norm, pad, pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
+    BuildContext, Kernel, Laid, OperandInfo, Pack, Planes, Shorts, Stack, Task, Work, amx, apart, chain,
+    conv, cross_entropy, dropout, elementwise, gather, layer_norm, local_response, locally, lone, matmul,
+    max_pool, movement, norm, pad, pool, recurrent, reduce, reference, resize, select, small_conv, softmax,
 };
 use crate::EngineError;
 use crate::plan::{Action, Epilogue, Fused};
@@ -84,6 +84,22 @@ impl Kernel for Packing {
             Packing::Filters(filters) => filters.run(task),
             Packing::Laid(laid) => laid.run(task),
             Packing::Stack(stack) => stack.run(task),
+        }
+    }
+
+    fn shorts(&self) -> Shorts {
+        match self {
+            Packing::Laid(laid) => laid.shorts(),
+            Packing::Stack(stack) => stack.shorts(),
+            _ => Shorts::default(),
+        }
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        match self {
+            Packing::Laid(laid) => laid.shorten(shorts),
+            Packing::Stack(stack) => stack.shorten(shorts),
+            _ => {}
         }
     }
 }
@@ -190,7 +206,7 @@ fn fused_ops(
         Fused::Pooled(what) => small_conv::pooled(what),
         Fused::UnpoolConv(what) => small_conv::unpool(what),
         Fused::MaxPool(what) => max_pool::forward(context, what),
-        Fused::Maxima(what) => max_pool::maxima(what),
+        Fused::Maxima(what) => max_pool::maxima(context, what),
         Fused::Unpool(what) => max_pool::backward(context, what),
         Fused::Listed(what) => small_conv::listed(context, what),
         Fused::PooledConvInput(what) => small_conv::input_gradient(context, what),

@@ -33,6 +33,33 @@ pub(crate) unsafe trait Simd: Copy {
     unsafe fn odds(self, next: Self) -> Self;
     /// The first `count` lanes, which hold whole numbers from 0 to 255, as bytes.
     unsafe fn store_bytes(self, to: *mut u8, count: usize);
+    /// The first `count` lanes from bf16 numbers; the others are 0.
+    unsafe fn load_bf16(from: *const u16, count: usize) -> Self;
+    /// The first `count` lanes as bf16 numbers: the nearest, ties away from zero, and NaN where it is NaN.
+    unsafe fn store_bf16(self, to: *mut u16, count: usize);
+    /// All lanes, then those of `next`, in the same way.
+    #[inline(always)]
+    unsafe fn store_both_bf16(self, next: Self, to: *mut u16) {
+        // SAFETY: handed on; there are words for both.
+        unsafe {
+            self.store_bf16(to, Self::LANES);
+            next.store_bf16(to.add(Self::LANES), Self::LANES);
+        }
+    }
+}
+
+/// The nearest bf16 number, ties away from zero, as [`Simd::store_bf16`] rounds.
+pub(crate) fn to_bf16(x: f32) -> u16 {
+    let bits = match x.is_nan() {
+        true => x.to_bits() | 0x40_0000,
+        false => x.to_bits() + 0x8000,
+    };
+    (bits >> 16) as u16
+}
+
+/// A bf16 number.
+pub(crate) fn of_bf16(x: u16) -> f32 {
+    f32::from_bits(u32::from(x) << 16)
 }
 
 /// Calls `$function::<S>($arguments)` with the vectors of `$isa`.
@@ -155,6 +182,22 @@ unsafe impl Simd for Portable {
             unsafe { to.add(i).write(x as u8) };
         }
     }
+    #[inline(always)]
+    unsafe fn load_bf16(from: *const u16, count: usize) -> Self {
+        let mut lanes = [0.0; 8];
+        for (i, lane) in lanes.iter_mut().take(count).enumerate() {
+            // SAFETY: valid for `count` words by contract.
+            *lane = of_bf16(unsafe { from.add(i).read() });
+        }
+        Self(lanes)
+    }
+    #[inline(always)]
+    unsafe fn store_bf16(self, to: *mut u16, count: usize) {
+        for (i, &x) in self.0.iter().take(count).enumerate() {
+            // SAFETY: valid for `count` words by contract.
+            unsafe { to.add(i).write(to_bf16(x)) };
+        }
+    }
 }
 
 #[cfg(target_arch = "x86_64")]
@@ -271,6 +314,43 @@ pub(crate) mod x86 {
                 }
             }
         }
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const u16, count: usize) -> Self {
+            let mut few = [0; 8];
+            // SAFETY: contract of the trait; `from` is valid for `count` words.
+            unsafe {
+                let from = match count >= 8 {
+                    true => from,
+                    false => {
+                        std::ptr::copy_nonoverlapping(from, few.as_mut_ptr(), count);
+                        few.as_ptr()
+                    }
+                };
+                let words = _mm256_cvtepu16_epi32(_mm_loadu_si128(from.cast()));
+                Self(_mm256_castsi256_ps(_mm256_slli_epi32::<16>(words)))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bf16(self, to: *mut u16, count: usize) {
+            let mut few = [0u16; 8];
+            // SAFETY: contract of the trait; `to` is valid for `count` words.
+            unsafe {
+                let bits = _mm256_castps_si256(self.0);
+                let near = _mm256_add_epi32(bits, _mm256_set1_epi32(0x8000));
+                let quiet = _mm256_or_si256(bits, _mm256_set1_epi32(0x40_0000));
+                let nan = _mm256_castps_si256(_mm256_cmp_ps::<_CMP_UNORD_Q>(self.0, self.0));
+                let upper = _mm256_srli_epi32::<16>(_mm256_blendv_epi8(near, quiet, nan));
+                let packed = _mm256_packus_epi32(upper, upper);
+                let packed = _mm256_castsi256_si128(_mm256_permute4x64_epi64::<0b11_01_10_00>(packed));
+                match count >= 8 {
+                    true => _mm_storeu_si128(to.cast(), packed),
+                    false => {
+                        _mm_storeu_si128(few.as_mut_ptr().cast(), packed);
+                        std::ptr::copy_nonoverlapping(few.as_ptr(), to, count);
+                    }
+                }
+            }
+        }
     }
 
     #[derive(Clone, Copy)]
@@ -280,6 +360,29 @@ pub(crate) mod x86 {
     pub(crate) fn first16(count: usize) -> __mmask16 {
         if count >= 16 { !0 } else { (1u16 << count) - 1 }
     }
+
+    /// The bits of numbers whose upper halves are the nearest bf16 numbers.
+    #[inline(always)]
+    unsafe fn near_bf16(x: __m512) -> __m512i {
+        // SAFETY: AVX-512 by the trait's contract.
+        unsafe {
+            let bits = _mm512_castps_si512(x);
+            let nan = _mm512_cmp_ps_mask::<_CMP_UNORD_Q>(x, x);
+            let near = _mm512_add_epi32(bits, _mm512_set1_epi32(0x8000));
+            _mm512_mask_or_epi32(near, nan, bits, _mm512_set1_epi32(0x40_0000))
+        }
+    }
+
+    /// The odd ones of 64 words.
+    const ODD_WORDS: [u16; 32] = {
+        let mut odd = [0; 32];
+        let mut i = 0;
+        while i < 32 {
+            odd[i] = 2 * i as u16 + 1;
+            i += 1;
+        }
+        odd
+    };
 
     // SAFETY: each method is one intrinsic under the trait's contract.
     unsafe impl Simd for Avx512 {
@@ -374,6 +477,33 @@ pub(crate) mod x86 {
             // SAFETY: contract of the trait; masked lanes are not written.
             unsafe {
                 _mm512_mask_cvtepi32_storeu_epi8(to.cast(), first16(count), _mm512_cvttps_epi32(self.0));
+            }
+        }
+        #[inline(always)]
+        unsafe fn load_bf16(from: *const u16, count: usize) -> Self {
+            // SAFETY: contract of the trait; masked lanes are not read.
+            unsafe {
+                let words = _mm256_maskz_loadu_epi16(first16(count), from.cast());
+                Self(_mm512_castsi512_ps(_mm512_slli_epi32::<16>(
+                    _mm512_cvtepu16_epi32(words),
+                )))
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_bf16(self, to: *mut u16, count: usize) {
+            // SAFETY: contract of the trait; masked lanes are not written.
+            unsafe {
+                let words = _mm512_cvtepi32_epi16(_mm512_srli_epi32::<16>(near_bf16(self.0)));
+                _mm256_mask_storeu_epi16(to.cast(), first16(count), words);
+            }
+        }
+        #[inline(always)]
+        unsafe fn store_both_bf16(self, next: Self, to: *mut u16) {
+            // SAFETY: contract of the trait; the constant has 64 bytes.
+            unsafe {
+                let odd = _mm512_loadu_si512(ODD_WORDS.as_ptr().cast());
+                let words = _mm512_permutex2var_epi16(near_bf16(self.0), odd, near_bf16(next.0));
+                _mm512_storeu_si512(to.cast(), words);
             }
         }
     }

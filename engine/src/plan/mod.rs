@@ -15,6 +15,7 @@ mod moved;
 mod placement;
 mod remake;
 mod schedule;
+mod shorten;
 
 use std::ops::Range;
 
@@ -103,6 +104,8 @@ pub(crate) struct Plan {
     pub chunks: usize,
     /// How far the values reach in parameters, gradients and arena.
     pub reach: [usize; 3],
+    /// Values that are bf16 numbers.
+    pub shorts: usize,
 }
 
 /// How far runs of shared memory reach in parameters, gradients and arena.
@@ -172,9 +175,10 @@ pub(crate) fn plan(
             .map(|(_, value)| value.clone()),
     );
     let ir = Ir::new(&all, binding, context.batch)?;
-    let (mut values, drafts) = draft(&ir, layout, context)?;
+    let (mut values, mut drafts) = draft(&ir, layout, context)?;
     let assignments = place_gradients(&ir, wanted, layout, &drafts, &mut values)?;
     let kept: Vec<usize> = ir.outputs.iter().map(|&o| ir.origin(o)).collect();
+    let shorts = shorten::shorten(&mut drafts, &mut values, &kept, context);
     // Where parameters do not change from run to run, what depends on them alone is kept.
     let keeps = wanted.gradients.is_empty() && wanted.updates.is_empty();
     let leaf = |value: usize| {
@@ -207,6 +211,7 @@ pub(crate) fn plan(
     let reach = reach(of_steps.chain(assignments.iter().flat_map(|(from, to)| [from, to])));
     Ok(Plan {
         reach,
+        shorts,
         inputs,
         constants,
         outputs,

@@ -7,7 +7,7 @@ use graph::ops::{BoundWindow, Conv2d, Conv2dSizes, Conv2dTransposed};
 use super::super::conv::{by_tiles, equal_macs, reading};
 use super::super::joined::Joined;
 use super::super::registry::Built;
-use super::super::{BuildContext, Reading, Work};
+use super::super::{BuildContext, Reading, Shorts, Work};
 use super::frame::{FARTHEST, Frame};
 use super::planes::{Planes, Side};
 use super::rule;
@@ -176,6 +176,7 @@ fn build(
         reading,
         few,
         by_panel: false,
+        shorts: Shorts::default(),
     };
     let built = Built::new(sweep, by_sample).packing(1, weights);
     Some(if raw { built.with(1) } else { built })
@@ -213,6 +214,7 @@ fn panels(
         reading,
         few: None,
         by_panel: true,
+        shorts: Shorts::default(),
     };
     Built::new(joined, vec![])
         .packing(1, weights)

@@ -9,6 +9,7 @@ use graph::Shape;
 use graph::ops::MatMul;
 
 use super::super::registry::Built;
+use super::super::short::NumbersMut;
 use super::super::{BuildContext, Kernel, Task, Work};
 use super::planes::{Planes, Side};
 use super::rule;
@@ -155,7 +156,7 @@ impl Product {
             relu: self.epilogue.relu && band + 1 == self.bands.len(),
         };
         let at = number * SIDE * columns + panel * SIDE;
-        store(self.tiles.isa, block, &mut output[at..], &how);
+        store(self.tiles.isa, block, NumbersMut::F32(&mut output[at..]), &how);
     }
 }
 

@@ -10,9 +10,10 @@
 
 use std::ops::Range;
 
-use super::split::{Run, clear, lay};
+use super::split::{Run, clear, lay_numbers as lay};
 use super::tile::SIDE;
 use crate::Isa;
+use crate::kernels::short::Numbers;
 
 /// Pixels behind the rows of a phase that a last, partly filled tile reads too; one more for pairs of pixels.
 const BEHIND: usize = SIDE + 2;
@@ -144,7 +145,14 @@ impl Frame {
     }
 
     /// Lays rows of a sample, `[channel block][pixel][32]` for each part. The bits of the largest absolute value.
-    pub(super) fn lay(&self, isa: Isa, parts: usize, sample: &[f32], rows: &Rows, to: &mut [u16]) -> u32 {
+    pub(super) fn lay(
+        &self,
+        isa: Isa,
+        parts: usize,
+        sample: Numbers<'_>,
+        rows: &Rows,
+        to: &mut [u16],
+    ) -> u32 {
         let (rows, first) = rows;
         let mut largest = 0;
         if let Some(step) = self.few {
@@ -177,7 +185,7 @@ impl Frame {
                     let column = live.start * self.phases[1] + along - self.origin[1];
                     let at = (from * self.image[1] + column) * self.channels;
                     let place = (pixel + live.start, live.len());
-                    largest = largest.max(self.lay_run(isa, parts, &sample[at..], place, to));
+                    largest = largest.max(self.lay_run(isa, parts, sample.from(at), place, to));
                 }
             }
         }
@@ -185,7 +193,15 @@ impl Frame {
     }
 
     /// Lays row `from` of an image of few channels, or zeros where there is none, from element `at` on.
-    fn lay_row(&self, isa: Isa, parts: usize, sample: &[f32], from: usize, to: &mut [u16], at: usize) -> u32 {
+    fn lay_row(
+        &self,
+        isa: Isa,
+        parts: usize,
+        sample: Numbers<'_>,
+        from: usize,
+        to: &mut [u16],
+        at: usize,
+    ) -> u32 {
         let (length, plane) = (self.size[1] * self.step(), self.elements());
         if from >= self.image[0] {
             clear(parts, to, (at, length), plane);
@@ -193,7 +209,7 @@ impl Frame {
         }
         let left = (self.origin[1] * self.channels).min(length);
         let live = (self.image[1] * self.channels).min(length - left);
-        let numbers = &sample[from * self.image[1] * self.channels..][..live];
+        let numbers = sample.part(from * self.image[1] * self.channels, live);
         let run = |count: usize, channels: usize| Run {
             count,
             stride: SIDE,
@@ -203,7 +219,7 @@ impl Frame {
         let (lines, rest) = (live / SIDE, live % SIDE);
         let mut largest = lay(isa, parts, numbers, run(lines, SIDE), to, (at + left, plane));
         if rest > 0 {
-            let (numbers, at) = (&numbers[lines * SIDE..], at + left + lines * SIDE);
+            let (numbers, at) = (numbers.from(lines * SIDE), at + left + lines * SIDE);
             largest = largest.max(lay(isa, parts, numbers, run(1, rest), to, (at, plane)));
         }
         clear(parts, to, (at + left + live, length - left - live), plane);
@@ -240,7 +256,7 @@ impl Frame {
         &self,
         isa: Isa,
         parts: usize,
-        from: &[f32],
+        from: Numbers<'_>,
         (pixel, count): (usize, usize),
         to: &mut [u16],
     ) -> u32 {
@@ -252,7 +268,7 @@ impl Frame {
                 channels: SIDE.min(self.channels - block * SIDE),
             };
             let at = (number * self.pixels() + pixel) * SIDE;
-            let from = &from[block * SIDE..];
+            let from = from.from(block * SIDE);
             largest = largest.max(lay(isa, parts, from, run, to, (at, self.elements())));
         }
         largest
@@ -269,7 +285,7 @@ mod tests {
         let frame = Frame::new([4, 4], 1, [2, 2], [1, 1], [3, 3]);
         let image: Vec<f32> = (1..17).map(|x| x as f32).collect();
         let mut words = vec![7; frame.elements()];
-        let largest = frame.lay(Isa::detect(), 1, &image, &(0..3, 0), &mut words);
+        let largest = frame.lay(Isa::detect(), 1, Numbers::F32(&image), &(0..3, 0), &mut words);
         assert_eq!(f32::from_bits(largest), 16.0);
         let at = |place| f32::from_bits(u32::from(words[frame.pixel(place) * SIDE]) << 16);
         assert_eq!(at([0, 0]), 0.0);

@@ -1,7 +1,8 @@
 //! A whole batch's image or gradient as the strips of a sum over pixels: a plan step of its own, so that no piece of
 //! the sum lays what another one has laid.
 
-use super::super::{Kernel, Task, Work};
+use super::super::short::Numbers;
+use super::super::{Kernel, Shorts, Task, Work};
 use super::strips::{Strip, Strips};
 use super::tile::{words, words_mut};
 
@@ -22,6 +23,8 @@ pub(super) enum Whose {
 pub struct Laid {
     strips: Strips,
     whose: Whose,
+    /// Whether the operand is bf16 numbers.
+    short: bool,
 }
 
 impl Laid {
@@ -29,6 +32,7 @@ impl Laid {
         Self {
             strips: strips.clone(),
             whose,
+            short: false,
         }
     }
 
@@ -73,8 +77,16 @@ impl Kernel for Laid {
         }
     }
 
+    fn shorts(&self) -> Shorts {
+        Shorts::of([0], false)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.short = shorts.has(0);
+    }
+
     fn run(&self, task: Task<'_>) {
-        let from = task.input(0);
+        let from = Numbers::new(task.input(0), self.short);
         let scratch = words_mut(&mut task.scratch[..self.scratch()]);
         let pieces = task.output.chunks_exact_mut(self.each());
         for (strip, to) in self.all().skip(task.range.start).zip(pieces) {

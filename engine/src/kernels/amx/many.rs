@@ -1,7 +1,8 @@
 //! The gradient of many weights: the blocks of all samples' sums, split by channels and outputs, so that no thread
 //! needs a partial result of them all. [`Ordered`] puts the blocks where they belong.
 
-use super::super::{Kernel, Task, Work};
+use super::super::short::Numbers;
+use super::super::{Kernel, Shorts, Task, Work};
 use super::laid::Laid;
 use super::pairs::place;
 use super::split::transpose;
@@ -80,6 +81,7 @@ pub(super) struct Many {
     pub groups: Groups,
     pub gradient: Laid,
     pub image: Laid,
+    pub shorts: Shorts,
 }
 
 impl Kernel for Many {
@@ -94,10 +96,20 @@ impl Kernel for Many {
         self.sums.strips.paired().div_ceil(2)
     }
 
+    /// The operands as they are, behind the laid ones, are read where they could not be split.
+    fn shorts(&self) -> Shorts {
+        Shorts::of(2..6, false)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
+
     fn run(&self, task: Task<'_>) {
         let (image, gradient) = (task.input(0), task.input(1));
         let last = task.operands.len() - 1;
-        let plain = (task.input(last - 1), task.input(last));
+        let plain = |k: usize| Numbers::new(task.input(k), self.shorts.has(k));
+        let plain = (plain(last - 1), plain(last));
         let strips = &self.sums.strips;
         let scratch = words_mut(&mut task.scratch[..self.scratch()]);
         let session = Session::open(strips.tiles);
@@ -151,6 +163,11 @@ impl Kernel for Ordered {
             count: self.groups.taps * self.channels / self.rows(),
             elements: self.rows() * self.outputs,
         }
+    }
+
+    /// It reads the first operand alone.
+    fn shorts(&self) -> Shorts {
+        Shorts::of(1..6, false)
     }
 
     fn run(&self, task: Task<'_>) {

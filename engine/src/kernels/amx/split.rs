@@ -9,6 +9,8 @@
 use super::super::Isa;
 use super::fallback::ABSENT;
 use super::tile::{BLOCK, Block, SIDE};
+use crate::kernels::short::Numbers;
+use crate::kernels::simd::of_bf16;
 
 /// In place of a number of parts: the numbers are not split, each takes two words.
 pub(crate) const PLAIN: usize = 0;
@@ -115,6 +117,49 @@ pub(crate) fn lay(
             largest
         }
     }
+}
+
+/// The same of numbers as they lie in memory; those that are bf16 already are one part.
+pub(crate) fn lay_numbers(
+    isa: Isa,
+    parts: usize,
+    from: Numbers<'_>,
+    run: Run,
+    to: &mut [u16],
+    (at, plane): (usize, usize),
+) -> u32 {
+    let from = match from {
+        Numbers::F32(from) => return lay(isa, parts, from, run, to, (at, plane)),
+        Numbers::Bf16(from) => from,
+    };
+    if run.count == 0 {
+        return 0;
+    }
+    let reach = at + run.count * SIDE;
+    let words = if parts == PLAIN { 2 * reach } else { reach };
+    assert!(
+        parts <= 1
+            && run.channels <= SIDE
+            && (run.count - 1) * run.stride + run.channels <= from.len()
+            && words <= to.len(),
+        "split: the numbers or the words end early"
+    );
+    #[cfg(target_arch = "x86_64")]
+    if isa == Isa::Avx512 && parts == 1 {
+        // SAFETY: the processor has the set; the reach of numbers and words was checked.
+        return unsafe { super::vectors::lay_words(from.as_ptr(), run, to.as_mut_ptr().add(at)) };
+    }
+    let mut largest = 0;
+    for pixel in 0..run.count {
+        let mut line = [0; SIDE];
+        line[..run.channels].copy_from_slice(&from[pixel * run.stride..][..run.channels]);
+        largest = line.iter().fold(largest, |m: u16, x| m.max(x & 0x7fff));
+        match parts {
+            PLAIN => plain_line(&line.map(of_bf16), &mut to[2 * (at + pixel * SIDE)..]),
+            _ => to[at + pixel * SIDE..][..SIDE].copy_from_slice(&line),
+        }
+    }
+    u32::from(largest) << 16
 }
 
 fn write_line(mut rest: Rest, parts: usize, to: &mut [u16], (at, plane): (usize, usize)) {
@@ -384,6 +429,32 @@ mod tests {
             assert!(splits(largest_of(isa, good), Floor::High));
         }
         assert!(splits(largest_of(isa, &[-2e-17]), Floor::Low));
+    }
+
+    #[test]
+    fn bf16_numbers_are_laid_as_the_f32_numbers_they_are() {
+        let words: Vec<u16> = (0..500)
+            .map(|i| 0x3f00 + 37 * i as u16 % 900 + i as u16 % 2 * 0x8000)
+            .collect();
+        let wide: Vec<f32> = words.iter().map(|&word| of_bf16(word)).collect();
+        for (channels, stride) in [(32, 40), (17, 17), (5, 64)] {
+            let run = Run {
+                count: 7,
+                stride,
+                channels,
+            };
+            for (parts, isa) in Isa::available()
+                .into_iter()
+                .flat_map(|isa| [(1, isa), (PLAIN, isa)])
+            {
+                let of = |numbers: Numbers<'_>| {
+                    let mut to = vec![9; 2 * 8 * SIDE];
+                    let largest = lay_numbers(isa, parts, numbers, run, &mut to, (SIDE, 0));
+                    (largest, to)
+                };
+                assert!(of(Numbers::Bf16(&words)) == of(Numbers::F32(&wide)));
+            }
+        }
     }
 
     #[test]

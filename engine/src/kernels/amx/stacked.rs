@@ -5,6 +5,7 @@ use graph::ops::Conv2dSizes;
 
 use super::super::joined::Joined;
 use super::super::registry::Built;
+use super::super::short::NumbersMut;
 use super::super::{BuildContext, Kernel, Task, Work};
 use super::planes::{Planes, Side};
 use super::rule;
@@ -161,7 +162,12 @@ impl Stacked {
             relu: false,
         };
         let at = (first * pixels + pixel) * SIDE;
-        store(self.from.tiles.isa, block, &mut panel[at..], &how);
+        store(
+            self.from.tiles.isa,
+            block,
+            NumbersMut::F32(&mut panel[at..]),
+            &how,
+        );
     }
 
     /// A panel straight from numbers that cannot be split.

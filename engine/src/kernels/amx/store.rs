@@ -2,6 +2,7 @@
 
 use super::tile::{Block, SIDE};
 use crate::kernels::Isa;
+use crate::kernels::short::{Numbers, NumbersMut};
 use crate::kernels::simd::{Simd, on_vectors};
 
 /// What happens on the way.
@@ -19,7 +20,7 @@ pub(crate) struct Store<'a> {
     /// Added to every row.
     pub bias: Option<&'a [f32]>,
     /// Added element by element; it lies as the result does, from the same element on.
-    pub residual: Option<&'a [f32]>,
+    pub residual: Option<Numbers<'a>>,
     /// max(0, ·) at the end.
     pub relu: bool,
 }
@@ -27,70 +28,133 @@ pub(crate) struct Store<'a> {
 /// Stores the block's rows `stride` apart.
 ///
 /// # Panics
-/// When the result, the bias or the residual ends before the rows do, which is an error of the caller.
-pub(crate) fn store(isa: Isa, block: &Block, to: &mut [f32], how: &Store) {
+/// When the result, the bias or the residual ends before the rows do, or when bf16 numbers are to be added to, which
+/// are errors of the caller.
+pub(crate) fn store(isa: Isa, block: &Block, to: NumbersMut<'_>, how: &Store) {
     if how.rows == 0 || how.columns == 0 {
         return;
     }
     let reach = (how.rows - 1) * how.stride + how.columns;
-    assert!(how.skip + how.rows <= SIDE && how.columns <= SIDE && reach <= to.len());
+    assert!(how.skip + how.rows <= SIDE && how.columns <= SIDE);
     assert!(how.bias.is_none_or(|bias| how.columns <= bias.len()));
     assert!(how.residual.is_none_or(|residual| reach <= residual.len()));
-    let to = to.as_mut_ptr();
-    on_vectors!(isa, rows(block: &Block, to: *mut f32, how: &Store<'_>));
+    let (to, short) = match to {
+        NumbersMut::F32(to) => {
+            assert!(reach <= to.len());
+            (to.as_mut_ptr(), false)
+        }
+        NumbersMut::Bf16(to) => {
+            assert!(reach <= to.len() && !how.accumulate);
+            (to.as_mut_ptr().cast(), true)
+        }
+    };
+    on_vectors!(isa, rows(block: &Block, to: *mut f32, short: bool, how: &Store<'_>));
 }
 
+/// What is added to a block's numbers: nothing, f32 or bf16 numbers that lie as the result does.
+const NOTHING: u8 = 0;
+const F32: u8 = 1;
+const BF16: u8 = 2;
+
 /// # Safety
-/// As `store` checks.
+/// As `store` checks; `to` points to bf16 numbers if `short`.
 #[inline(always)]
-unsafe fn rows<S: Simd>(block: &Block, to: *mut f32, how: &Store<'_>) {
+unsafe fn rows<S: Simd>(block: &Block, to: *mut f32, short: bool, how: &Store<'_>) {
+    let residual = match how.residual {
+        Some(Numbers::F32(residual)) => (residual.as_ptr(), F32),
+        Some(Numbers::Bf16(residual)) => (residual.as_ptr().cast(), BF16),
+        None => (std::ptr::null(), NOTHING),
+    };
     // SAFETY: handed on.
     unsafe {
-        match (how.accumulate, how.residual.is_some()) {
-            (true, _) => each::<S, true, false>(block, to, how),
-            (false, true) => each::<S, false, true>(block, to, how),
-            (false, false) => each::<S, false, false>(block, to, how),
+        match (how.accumulate, residual, short) {
+            (true, ..) => each::<S, F32, false>(block, to, to, how),
+            (_, (more, F32), false) => each::<S, F32, false>(block, to, more, how),
+            (_, (more, F32), true) => each::<S, F32, true>(block, to, more, how),
+            (_, (more, BF16), false) => each::<S, BF16, false>(block, to, more, how),
+            (_, (more, BF16), true) => each::<S, BF16, true>(block, to, more, how),
+            (_, (more, _), false) => each::<S, NOTHING, false>(block, to, more, how),
+            (_, (more, _), true) => each::<S, NOTHING, true>(block, to, more, how),
         }
     }
 }
 
 /// # Safety
-/// As `store` checks.
+/// As `store` checks; `more` has the numbers that are added, `to` is of bf16 numbers if `SHORT`.
 #[inline(always)]
-unsafe fn each<S: Simd, const ADD: bool, const RESIDUAL: bool>(block: &Block, to: *mut f32, how: &Store<'_>) {
+unsafe fn each<S: Simd, const MORE: u8, const SHORT: bool>(
+    block: &Block,
+    to: *mut f32,
+    more: *const f32,
+    how: &Store<'_>,
+) {
     // SAFETY: `store` checked the reach of all pointers; a block has 32 rows of 32.
     unsafe {
-        // Whole lines of memory one after the other.
-        let column = |k: usize| {
-            (k * S::LANES < how.columns).then(|| (k * S::LANES, (how.columns - k * S::LANES).min(S::LANES)))
-        };
-        let bias: [S; 4] = std::array::from_fn(|k| match (how.bias, column(k)) {
-            (Some(bias), Some((c, left))) => S::load_first(bias.as_ptr().add(c), left),
-            _ => S::zero(),
-        });
-        for r in 0..how.rows {
-            for (k, &bias) in bias.iter().enumerate().take(SIDE / S::LANES) {
-                let Some((c, left)) = column(k) else { break };
-                let at = r * how.stride + c;
-                let mut x = S::load(block.row(how.skip + r).as_ptr().add(c));
-                if ADD {
-                    x = x.add(S::load_first(to.add(at), left));
+        let bias: [S; 4] =
+            std::array::from_fn(|k| match (how.bias, how.columns.saturating_sub(k * S::LANES)) {
+                (Some(bias), left @ 1..) => {
+                    S::load_first(bias.as_ptr().add(k * S::LANES), left.min(S::LANES))
                 }
-                if how.bias.is_some() {
-                    x = x.add(bias);
+                _ => S::zero(),
+            });
+        for row in 0..how.rows {
+            let from = block.row(how.skip + row).as_ptr();
+            let at = row * how.stride;
+            // Whole lines of memory one after the other.
+            let mut k = 0;
+            while k + 1 < SIDE / S::LANES && (k + 2) * S::LANES <= how.columns {
+                let place = at + k * S::LANES;
+                let whole = S::LANES;
+                let x = joined::<S, MORE>(from.add(k * whole), bias[k], more, place, whole, how);
+                let next = (from.add((k + 1) * whole), place + whole);
+                let y = joined::<S, MORE>(next.0, bias[k + 1], more, next.1, whole, how);
+                if SHORT {
+                    x.store_both_bf16(y, to.cast::<u16>().add(place));
+                } else {
+                    x.store(to.add(place));
+                    y.store(to.add(next.1));
                 }
-                if RESIDUAL && let Some(residual) = how.residual {
-                    x = x.add(S::load_first(residual.as_ptr().add(at), left));
+                k += 2;
+            }
+            while k * S::LANES < how.columns {
+                let (place, left) = (at + k * S::LANES, (how.columns - k * S::LANES).min(S::LANES));
+                let x = joined::<S, MORE>(from.add(k * S::LANES), bias[k], more, place, left, how);
+                match SHORT {
+                    true => x.store_bf16(to.cast::<u16>().add(place), left),
+                    false => x.store_first(to.add(place), left),
                 }
-                if how.relu {
-                    // NaN stays NaN, as in the other matrix kernels.
-                    x = S::zero().max(x);
-                }
-                match left == S::LANES {
-                    true => x.store(to.add(at)),
-                    false => x.store_first(to.add(at), left),
-                }
+                k += 1;
             }
         }
+    }
+}
+
+/// A vector of a block with the bias, what is added, and the ReLU.
+///
+/// # Safety
+/// As of [`each`].
+#[inline(always)]
+unsafe fn joined<S: Simd, const MORE: u8>(
+    from: *const f32,
+    bias: S,
+    more: *const f32,
+    place: usize,
+    left: usize,
+    how: &Store<'_>,
+) -> S {
+    // SAFETY: handed on.
+    unsafe {
+        let mut x = S::load(from);
+        if how.bias.is_some() {
+            x = x.add(bias);
+        }
+        if MORE == F32 {
+            x = x.add(S::load_first(more.add(place), left));
+        }
+        if MORE == BF16 {
+            x = x.add(S::load_bf16(more.cast::<u16>().add(place), left));
+        }
+        // NaN stays NaN, as in the other matrix kernels.
+        if how.relu { S::zero().max(x) } else { x }
     }
 }

@@ -13,6 +13,7 @@ use super::frame::Frame;
 use super::pairs::{pairs, turned};
 use super::split::{Floor, splits};
 use super::tile::{BLOCK, SIDE, Tiles};
+use crate::kernels::short::Numbers;
 
 /// Bytes of the pixels that are laid before they are turned or paired.
 const LAID: usize = 128 * 1024;
@@ -154,7 +155,13 @@ impl Strips {
     }
 
     /// Lays a strip of the gradient as A, `[outputs/32][pixels/32][part][32][32]`. Whether all numbers can be split.
-    pub(super) fn lay_gradient(&self, g: &[f32], strip: &Strip, scratch: &mut [u16], a: &mut [u16]) -> bool {
+    pub(super) fn lay_gradient(
+        &self,
+        g: Numbers<'_>,
+        strip: &Strip,
+        scratch: &mut [u16],
+        a: &mut [u16],
+    ) -> bool {
         let Tiles { isa, parts, .. } = self.tiles;
         let rows = match strip.samples.len() {
             1 => strip.rows.clone(),
@@ -185,7 +192,7 @@ impl Strips {
     }
 
     /// Lays a strip of the image, `[channels/32][pixel][32]` for each part. Whether all numbers can be split.
-    pub(super) fn lay_image(&self, x: &[f32], strip: &Strip, to: &mut [u16]) -> bool {
+    pub(super) fn lay_image(&self, x: Numbers<'_>, strip: &Strip, to: &mut [u16]) -> bool {
         let rows = match strip.samples.len() {
             1 => strip.rows.start..(strip.rows.end + self.reach).min(self.image.size[0]),
             _ => 0..self.image.size[0],
@@ -215,7 +222,7 @@ impl Strips {
 fn lay(
     frame: &Frame,
     Tiles { isa, parts, .. }: Tiles,
-    (numbers, size): (&[f32], [usize; 2]),
+    (numbers, size): (Numbers<'_>, [usize; 2]),
     (strip, rows): (&Strip, &Range<usize>),
     to: &mut [u16],
 ) -> u32 {
@@ -230,7 +237,7 @@ fn lay(
 }
 
 /// Sample `n` of images `[rows, columns, channels]`.
-pub(super) fn of_sample(all: &[f32], size: [usize; 2], channels: usize, n: usize) -> &[f32] {
+pub(super) fn of_sample(all: Numbers<'_>, size: [usize; 2], channels: usize, n: usize) -> Numbers<'_> {
     let each = size[0] * size[1] * channels;
-    &all[n * each..][..each]
+    all.part(n * each, each)
 }

@@ -10,6 +10,7 @@ use super::pairs::place;
 use super::store::{Store, store};
 use super::strips::{Strip, Strips, of_sample};
 use super::tile::{BLOCK, Block, Left, Right, SIDE, Session, Starts};
+use crate::kernels::short::{Numbers, NumbersMut};
 use crate::per_isa;
 
 /// Strips, and what is multiplied.
@@ -24,7 +25,7 @@ pub(super) struct Sums {
 }
 
 /// Of a batch's images, gradients.
-pub(super) type Operands<'a> = (&'a [f32], &'a [f32]);
+pub(super) type Operands<'a> = (Numbers<'a>, Numbers<'a>);
 
 /// Blocks of channels and of outputs whose sums are made.
 #[derive(Debug, Clone)]
@@ -126,7 +127,7 @@ impl Sums {
                             continue;
                         }
                         session.product(&left, starts, &right, &mut apart);
-                        store(self.strips.tiles.isa, &apart, block, &ADDED);
+                        store(self.strips.tiles.isa, &apart, NumbersMut::F32(block), &ADDED);
                     }
                 }
             }
@@ -163,8 +164,7 @@ impl Sums {
             let gradient = of_sample(g, w.output, s.outputs, n);
             let columns = |row| (0..w.output[1]).map(move |column| (row, column));
             for (row, column) in strip.rows.clone().flat_map(columns) {
-                let moved = &gradient[(row * w.output[1] + column) * s.outputs..][..s.outputs];
-                let moved = &moved[part.outputs.start * SIDE..s.outputs.min(part.outputs.end * SIDE)];
+                let moved = gradient.from((row * w.output[1] + column) * s.outputs);
                 for tap in 0..self.taps() {
                     let (u, v) = (tap / w.kernel[1], tap % w.kernel[1]);
                     let y = (row * w.stride[0] + u * w.dilation[0]).wrapping_sub(w.padding[0]);
@@ -172,17 +172,30 @@ impl Sums {
                     if y >= w.image[0] || x >= w.image[1] {
                         continue;
                     }
-                    let pixel = &image[(y * w.image[1] + x) * s.channels..][..s.channels];
-                    for channel in part.channels.clone() {
-                        let pixel = &pixel[channel * SIDE..s.channels.min((channel + 1) * SIDE)];
-                        let first = part.number(channel, tap, part.outputs.start, self.taps());
-                        let blocks = &mut result[first * BLOCK..][..part.outputs.len() * BLOCK];
-                        outer(self.strips.tiles.isa, moved, pixel, blocks);
+                    let pixel = image.from((y * w.image[1] + x) * s.channels);
+                    for (channel, output) in part
+                        .channels
+                        .clone()
+                        .flat_map(|channel| part.outputs.clone().map(move |output| (channel, output)))
+                    {
+                        let number = part.number(channel, tap, output, self.taps());
+                        let block = &mut result[number * BLOCK..][..BLOCK];
+                        let rows = block_of(moved, output, s.outputs);
+                        let columns = block_of(pixel, channel, s.channels);
+                        outer(self.strips.tiles.isa, &rows, &columns, block);
                     }
                 }
             }
         }
     }
+}
+
+/// Block `number` of a pixel's channels in the order of [`place`], zeros behind the last.
+fn block_of(pixel: Numbers<'_>, number: usize, channels: usize) -> [f32; SIDE] {
+    std::array::from_fn(|at| match number * SIDE + place(at) {
+        channel if channel < channels => pixel.get(channel),
+        _ => 0.0,
+    })
 }
 
 /// A block added to what is there.
@@ -198,16 +211,11 @@ const ADDED: Store = Store {
 };
 
 per_isa!(
-    /// Adds the product of each number of `rows` with each of at most 32 `columns` to blocks in the order of [`place`].
-    fn outer(rows: &[f32], columns: &[f32], blocks: &mut [f32]) {
-        let columns: [f32; SIDE] = std::array::from_fn(|at| columns.get(place(at)).copied().unwrap_or(0.0));
-        for (number, block) in blocks.chunks_exact_mut(BLOCK).enumerate() {
-            for (at, to) in block.chunks_exact_mut(SIDE).enumerate() {
-                if let Some(&x) = rows.get(number * SIDE + place(at)) {
-                    for (to, y) in to.iter_mut().zip(&columns) {
-                        *to = x.mul_add(*y, *to);
-                    }
-                }
+    /// Adds the product of each number of `rows` with each of `columns` to a block.
+    fn outer(rows: &[f32; SIDE], columns: &[f32; SIDE], block: &mut [f32]) {
+        for (&x, to) in rows.iter().zip(block.chunks_exact_mut(SIDE)) {
+            for (to, y) in to.iter_mut().zip(columns) {
+                *to = x.mul_add(*y, *to);
             }
         }
     }

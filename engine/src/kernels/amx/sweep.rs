@@ -7,7 +7,8 @@ use std::ops::Range;
 
 use graph::ops::BoundWindow;
 
-use super::super::{Kernel, Reading, Rows, Task, Work};
+use super::super::short::{Numbers, NumbersMut};
+use super::super::{Kernel, Reading, Rows, Shorts, Task, Work};
 use super::frame::Frame;
 use super::planes::Planes;
 use super::split::{Floor, PLAIN, splits};
@@ -61,13 +62,14 @@ pub(super) struct Sweep {
     pub few: Option<BoundWindow>,
     /// Whether the pieces are panels of output channels, `[panel][pixel][32]`, which are put together afterwards (`joined`).
     pub by_panel: bool,
+    pub shorts: Shorts,
 }
 
 /// What the epilogue adds, and what lies before the result's first element.
 #[derive(Clone, Copy)]
 struct Added<'a> {
     bias: Option<&'a [f32]>,
-    residual: Option<&'a [f32]>,
+    residual: Option<Numbers<'a>>,
     skipped: usize,
     /// The window and the weights as they are, of few channels.
     few: Option<(BoundWindow, &'a [f32])>,
@@ -110,8 +112,25 @@ impl Kernel for Sweep {
         self.tiles.words(self.frame.elements()).div_ceil(2)
     }
 
+    fn shorts(&self) -> Shorts {
+        let [_, residual] = self.epilogue.operands(2);
+        let even = match self.work {
+            Work::Pieces { elements, .. } => elements.is_multiple_of(2) && !self.by_panel,
+            _ => true,
+        };
+        Shorts::of(residual.into_iter().chain([0]), even && self.tiles.parts == 1)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+        if let (true, Work::Pieces { elements, .. }) = (shorts.output, &mut self.work) {
+            *elements /= 2;
+        }
+    }
+
     fn run(&self, task: Task<'_>) {
-        let (x, weights) = (task.input(0), task.input(1));
+        let numbers = |k: usize| Numbers::new(task.input(k), self.shorts.has(k));
+        let (x, weights) = (numbers(0), task.input(1));
         let [bias, residual] = self.epilogue.operands(2);
         let high = self.output[0];
         let panels = if self.by_panel {
@@ -133,7 +152,7 @@ impl Kernel for Sweep {
         };
         let added = Added {
             bias: bias.map(|k| task.input(k)),
-            residual: residual.map(|k| task.input(k)),
+            residual: residual.map(numbers),
             skipped,
             few: self
                 .few
@@ -142,6 +161,7 @@ impl Kernel for Sweep {
         let scratch = words_mut(&mut task.scratch[..self.scratch()]);
         let whole = self.together > 1 && rows == (0..high);
         let weights = (weights, self.weights.is_split(weights));
+        let mut output = NumbersMut::new(task.output, self.shorts.output);
         let session = Session::open(self.tiles);
         let each = if whole { self.together } else { 1 };
         for first in samples.clone().step_by(each) {
@@ -153,7 +173,7 @@ impl Kernel for Sweep {
                     rows: first..(first + fit).min(rows.end),
                     panels: panels.clone(),
                 };
-                self.strip(&session, &strip, (x, scratch), weights, added, task.output);
+                self.strip(&session, &strip, (x, scratch), weights, added, &mut output);
             }
         }
     }
@@ -161,7 +181,7 @@ impl Kernel for Sweep {
 
 impl Sweep {
     /// Lays the rows that a strip reads. The first of them, and whether all numbers could be split.
-    fn lay(&self, strip: &Strip, x: &[f32], splits_weights: bool, scratch: &mut [u16]) -> (usize, bool) {
+    fn lay(&self, strip: &Strip, x: Numbers<'_>, splits_weights: bool, scratch: &mut [u16]) -> (usize, bool) {
         let reaching = self.passes.iter().filter_map(|pass| {
             let rows = pass.rows_of(&strip.rows);
             (!rows.is_empty()).then(|| pass.low + rows.start..pass.low + pass.reach + rows.end)
@@ -182,7 +202,7 @@ impl Sweep {
         let mut lay = |parts: usize| {
             let samples = strip.samples.clone().enumerate();
             let laid = samples.map(|(k, n)| {
-                let sample = &x[n * each..][..each];
+                let sample = x.part(n * each, each);
                 let rows = (rows.clone(), k * rows.len());
                 self.frame.lay(self.tiles.isa, parts, sample, &rows, scratch)
             });
@@ -200,10 +220,10 @@ impl Sweep {
         &self,
         session: &Session,
         strip: &Strip,
-        (x, scratch): (&[f32], &mut [u16]),
+        (x, scratch): (Numbers<'_>, &mut [u16]),
         (weights, splits_weights): (&[f32], bool),
         added: Added,
-        output: &mut [f32],
+        output: &mut NumbersMut<'_>,
     ) {
         let (top, can_split) = self.lay(strip, x, splits_weights, scratch);
         if let (Some((window, raw)), false) = (added.few, can_split) {
@@ -262,12 +282,12 @@ impl Sweep {
     fn plainly(
         &self,
         strip: &Strip,
-        x: &[f32],
+        x: Numbers<'_>,
         (w, weights): (BoundWindow, &[f32]),
         added: Added,
-        output: &mut [f32],
+        output: &mut NumbersMut<'_>,
     ) {
-        let (channels, outputs) = (self.frame.channels, self.weights.lines);
+        let outputs = self.weights.lines;
         let places = strip
             .rows
             .clone()
@@ -278,34 +298,58 @@ impl Sweep {
             .flat_map(|n| places.clone().map(move |at| (n, at)))
         {
             let at = ((n * self.output[0] + row) * self.output[1] + column) * outputs;
-            let to = &mut output[at - added.skipped..][..outputs];
-            to.fill(0.0);
-            for (u, v) in (0..w.kernel[0]).flat_map(|u| (0..w.kernel[1]).map(move |v| (u, v))) {
-                let y = (row * w.stride[0] + u * w.dilation[0]).wrapping_sub(w.padding[0]);
-                let across = (column * w.stride[1] + v).wrapping_sub(w.padding[2]);
-                if y >= w.image[0] || across >= w.image[1] {
-                    continue;
+            for first in (0..outputs).step_by(SIDE) {
+                let mut sums = [0.0; SIDE];
+                let sums = &mut sums[..SIDE.min(outputs - first)];
+                self.add_taps((n, row, column), x, (&w, &weights[first..]), sums);
+                for (channel, to) in (first..).zip(sums.iter_mut()) {
+                    *to += added.bias.map_or(0.0, |bias| bias[channel]);
+                    *to += added.residual.map_or(0.0, |residual| residual.get(at + channel));
+                    // NaN stays NaN.
+                    *to = if self.epilogue.relu && *to < 0.0 { 0.0 } else { *to };
                 }
-                let pixel = n * self.image + y * w.image[1] + across;
-                let pixel = &x[pixel * channels..][..channels];
-                let tap = &weights[(u * w.kernel[1] + v) * channels * outputs..];
-                for (x, weights) in pixel.iter().zip(tap.chunks_exact(outputs)) {
-                    to.iter_mut()
-                        .zip(weights)
-                        .for_each(|(sum, weight)| *sum = x.mul_add(*weight, *sum));
-                }
+                output
+                    .from(at + first - added.skipped)
+                    .write(self.tiles.isa, sums);
             }
-            for (channel, to) in to.iter_mut().enumerate() {
-                *to += added.bias.map_or(0.0, |bias| bias[channel]);
-                *to += added.residual.map_or(0.0, |residual| residual[at + channel]);
-                // NaN stays NaN.
-                *to = if self.epilogue.relu && *to < 0.0 { 0.0 } else { *to };
+        }
+    }
+
+    /// Adds the products of the taps of one pixel of the result to some of its channels.
+    fn add_taps(
+        &self,
+        (n, row, column): (usize, usize, usize),
+        x: Numbers<'_>,
+        (w, weights): (&BoundWindow, &[f32]),
+        sums: &mut [f32],
+    ) {
+        let (channels, outputs) = (self.frame.channels, self.weights.lines);
+        for (u, v) in (0..w.kernel[0]).flat_map(|u| (0..w.kernel[1]).map(move |v| (u, v))) {
+            let y = (row * w.stride[0] + u * w.dilation[0]).wrapping_sub(w.padding[0]);
+            let across = (column * w.stride[1] + v).wrapping_sub(w.padding[2]);
+            if y >= w.image[0] || across >= w.image[1] {
+                continue;
+            }
+            let pixel = x.from((n * self.image + y * w.image[1] + across) * channels);
+            let tap = &weights[(u * w.kernel[1] + v) * channels * outputs..];
+            for (channel, weights) in tap.chunks(outputs).take(channels).enumerate() {
+                let x = pixel.get(channel);
+                sums.iter_mut()
+                    .zip(weights)
+                    .for_each(|(sum, weight)| *sum = x.mul_add(*weight, *sum));
             }
         }
     }
 
     /// The pixels of a block that belong to the result, to their places.
-    fn scatter(&self, strip: &Strip, done: Pending, added: Added, block: &Block, output: &mut [f32]) {
+    fn scatter(
+        &self,
+        strip: &Strip,
+        done: Pending,
+        added: Added,
+        block: &Block,
+        output: &mut NumbersMut<'_>,
+    ) {
         let Pending { pass, panel, first } = done;
         let pass = &self.passes[pass];
         let rows = pass.rows_of(&strip.rows);
@@ -345,8 +389,8 @@ impl Sweep {
                 let to_row = (strip.samples.start + sample) * self.output[0] + to_row;
                 let to_column = pass.origin[1] + column * pass.spread[1];
                 let at = (to_row * self.output[1] + to_column) * outputs + before;
-                how.residual = added.residual.map(|r| &r[at..]);
-                store(self.tiles.isa, block, &mut output[at - added.skipped..], &how);
+                how.residual = added.residual.map(|r| r.from(at));
+                store(self.tiles.isa, block, output.from(at - added.skipped), &how);
             }
             pixel += self.frame.size[1] - column;
         }

@@ -97,6 +97,30 @@ unsafe fn lay_parts<const PARTS: usize>(from: *const f32, run: Run, to: *mut u16
     _mm512_reduce_max_epu32(largest)
 }
 
+/// `split::lay_numbers` of bf16 numbers.
+///
+/// # Safety
+/// `from` has all pixels of the run, `to` all lines.
+#[target_feature(enable = "avx512f,avx512bw")]
+pub(super) unsafe fn lay_words(from: *const u16, run: Run, to: *mut u16) -> u32 {
+    let mask = match run.channels {
+        SIDE.. => !0,
+        few => (1 << few) - 1,
+    };
+    let magnitude = _mm512_set1_epi16(0x7fff);
+    let mut largest = _mm512_setzero_si512();
+    for pixel in 0..run.count {
+        // SAFETY: by the contract; masked lanes are not read.
+        let words = unsafe { _mm512_maskz_loadu_epi16(mask, from.add(pixel * run.stride).cast()) };
+        largest = _mm512_max_epu16(largest, _mm512_and_si512(words, magnitude));
+        // SAFETY: by the contract.
+        unsafe { _mm512_storeu_si512(to.add(pixel * SIDE).cast(), words) };
+    }
+    let upper = _mm512_and_si512(largest, _mm512_set1_epi32(0xffff_0000_u32 as i32));
+    let lower = _mm512_slli_epi32::<16>(largest);
+    _mm512_reduce_max_epu32(_mm512_max_epu32(upper, lower))
+}
+
 /// `split::pair`.
 ///
 /// # Safety

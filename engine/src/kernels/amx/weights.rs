@@ -8,7 +8,8 @@ use graph::ops::{Conv2dSizes, Conv2dWeightGradient};
 
 use super::super::conv::{equal_macs, reading};
 use super::super::registry::Built;
-use super::super::{BuildContext, Kernel, Reading, Rows, Task, Work};
+use super::super::short::Numbers;
+use super::super::{BuildContext, Kernel, Reading, Rows, Shorts, Task, Work};
 use super::laid::{Laid, Whose};
 use super::many::{Groups, Many, NEAR, Ordered, ordered};
 use super::rule;
@@ -60,7 +61,14 @@ pub(super) fn build(
     let reading = reading(context, &s, false);
     Some(match many {
         true => split(sums, Groups::new(taps, [channels, outputs])),
-        false => Built::new(Few { sums, reading }, vec![true, true]),
+        false => Built::new(
+            Few {
+                sums,
+                reading,
+                shorts: Shorts::default(),
+            },
+            vec![true, true],
+        ),
     })
 }
 
@@ -98,6 +106,7 @@ fn split(sums: Sums, groups: Groups) -> Built {
         groups,
         image: image.clone(),
         gradient: gradient.clone(),
+        shorts: Shorts::default(),
     };
     Built::new(order, vec![])
         .packing(0, image)
@@ -111,6 +120,7 @@ fn split(sums: Sums, groups: Groups) -> Built {
 struct Few {
     sums: Sums,
     reading: Reading,
+    shorts: Shorts,
 }
 
 impl Few {
@@ -141,8 +151,16 @@ impl Kernel for Few {
         (a + image + strips.scratch().max(strips.paired())).div_ceil(2)
     }
 
+    fn shorts(&self) -> Shorts {
+        Shorts::of([0, 1], false)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.shorts = shorts;
+    }
+
     fn run(&self, task: Task<'_>) {
-        let (x, g) = (task.input(0), task.input(1));
+        let [x, g] = [0, 1].map(|k| Numbers::new(task.input(k), self.shorts.has(k)));
         let strips = &self.sums.strips;
         let rows = task.rows.clone().unwrap_or(0..strips.sizes.window.output[0]);
         let scratch = words_mut(&mut task.scratch[..self.scratch()]);

@@ -6,7 +6,8 @@ use graph::ops::Conv2dSizes;
 
 use super::geometry::Axis;
 use crate::kernels::brgemm::{Finish, Operands, Start, brgemm};
-use crate::kernels::{BuildContext, Built, Isa, Kernel, Reading, Rows, Task, Work};
+use crate::kernels::short::Numbers;
+use crate::kernels::{BuildContext, Built, Isa, Kernel, Reading, Rows, Shorts, Task, Work};
 
 /// Pixels of the gradient that are taken for all weights before the next.
 const PIXELS: usize = 256;
@@ -28,6 +29,8 @@ pub(super) struct Weights {
     units: Vec<Unit>,
     down: Axis,
     along: Axis,
+    /// Whether the gradient is bf16 numbers.
+    short: bool,
 }
 
 /// Positions of the result that a tap meets inside the source.
@@ -69,6 +72,7 @@ impl Weights {
                 .collect(),
             down,
             along,
+            short: false,
             sizes,
         }
     }
@@ -90,6 +94,22 @@ impl Kernel for Weights {
         })
     }
 
+    fn scratch(&self) -> usize {
+        let [_, wide] = self.sizes.window.output;
+        match self.short {
+            true => (PIXELS / wide).clamp(1, LINES) * wide * self.sizes.outputs,
+            false => 0,
+        }
+    }
+
+    fn shorts(&self) -> Shorts {
+        Shorts::of([1], false)
+    }
+
+    fn shorten(&mut self, shorts: Shorts) {
+        self.short = shorts.has(1);
+    }
+
     fn run(&self, task: Task<'_>) {
         if task.fresh {
             task.output.fill(0.0);
@@ -98,15 +118,20 @@ impl Kernel for Weights {
         let each = (PIXELS / wide).clamp(1, LINES);
         // Lines of the result, counted over all samples.
         let lines = task.rows.clone().unwrap_or(0..task.range.len() * high);
+        let line = wide * self.sizes.outputs;
+        let (x, g) = (task.input(0), Numbers::new(task.input(1), self.short));
         for first in lines.clone().step_by(each) {
             let block = first..(first + each).min(lines.end);
-            self.all(task.input(0), task.input(1), &block, task.output);
+            let g = g
+                .part(first * line, block.len() * line)
+                .wide(self.isa, task.scratch);
+            self.all(x, g, &block, task.output);
         }
     }
 }
 
 impl Weights {
-    /// Adds what a block of lines gives to all weights.
+    /// Adds what a block of lines, of which `g` begins with the first, gives to all weights.
     pub(super) fn all(&self, x: &[f32], g: &[f32], block: &Range<usize>, dw: &mut [f32]) {
         let s = &self.sizes;
         let each = s.channels / s.groups;
@@ -168,7 +193,7 @@ impl Weights {
             let above = ((line % high * self.down.step) as isize + dy) as usize;
             *start = Start {
                 a: ((line / high * h + above) * width + left) * s.channels,
-                b: (line * wide + unit.columns.start) * s.outputs,
+                b: ((line - block.start) * wide + unit.columns.start) * s.outputs,
             };
             count += 1;
         }

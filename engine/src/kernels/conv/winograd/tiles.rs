@@ -6,6 +6,7 @@ use crate::kernels::amx::{
     store, words, words_mut,
 };
 use crate::kernels::conv::pass::Pass;
+use crate::kernels::short::NumbersMut;
 use crate::kernels::{BuildContext, Tiles};
 
 /// Parts into which numbers are split: fewer are not as exact as f32, and the transforms would make it worse.
@@ -163,7 +164,7 @@ impl Products {
             relu: false,
         };
         let at = frequency * planes.plane + tile * planes.row + panel * SIDE;
-        store(self.tiles.isa, block, &mut products[at..], &how);
+        store(self.tiles.isa, block, NumbersMut::F32(&mut products[at..]), &how);
     }
 
     /// One frequency of the tiles as rows of A. The bits of the largest absolute value.

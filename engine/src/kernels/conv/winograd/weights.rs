@@ -109,7 +109,8 @@ impl Kernel for WinogradWeights {
             for (n, i) in block.map(place) {
                 let lines = rows.start.max(2 * i)..rows.end.min(2 * i + 2);
                 let lines = n * high + lines.start..n * high + lines.end;
-                self.direct.all(x, g, &lines, taps);
+                let line = self.sizes.window.output[1] * self.sizes.outputs;
+                self.direct.all(x, &g[lines.start * line..], &lines, taps);
             }
         }
     }

@@ -1,0 +1,84 @@
+//! Which values lie in memory as bf16 numbers, where that is how products take them.
+//!
+//! A value is stored so if a step makes it and if every kernel that makes or reads it can take it so (`Kernel::shorts`);
+//! parameters, their gradients, inputs, and what is read after a run stay f32 numbers. A kernel that takes all of its
+//! numbers alike settles the matter for all of them, so values are struck off until nothing changes.
+
+use std::collections::HashSet;
+
+use super::draft::{Draft, NOT_READ, Value};
+use crate::kernels::{BuildContext, Shorts, Work};
+
+/// Halves the memory of the values that can be bf16 numbers, and tells the kernels. How many there are.
+pub(super) fn shorten(
+    drafts: &mut [Draft],
+    values: &mut [Value],
+    kept: &[usize],
+    context: &BuildContext,
+) -> usize {
+    if context.tiles.is_none_or(|tiles| tiles.parts > 1) {
+        return 0;
+    }
+    let can: Vec<Shorts> = drafts.iter().map(|draft| draft.kernel.shorts()).collect();
+    let mut short = candidates(drafts, values, kept, context);
+    loop {
+        let before = short.len();
+        for (draft, can) in drafts.iter().zip(&can) {
+            strike(draft, can, &mut short);
+        }
+        if short.len() == before {
+            break;
+        }
+    }
+    for &value in &short {
+        values[value].elements /= 2;
+    }
+    for (draft, can) in drafts.iter_mut().zip(&can) {
+        let taken = operands(draft, can).filter(|(_, value)| short.contains(value));
+        let shorts = Shorts {
+            alike: can.alike,
+            ..Shorts::of(taken.map(|(k, _)| k), short.contains(&draft.value))
+        };
+        draft.kernel.shorten(shorts);
+        draft.work = draft.kernel.work();
+    }
+    short.len()
+}
+
+/// The values that one step makes, an even number of elements for each sample.
+fn candidates(drafts: &[Draft], values: &[Value], kept: &[usize], context: &BuildContext) -> HashSet<usize> {
+    let batch = context.batch.max(1);
+    let made = drafts
+        .iter()
+        .filter(|draft| !matches!(draft.work, Work::Reduction { .. }));
+    let made = made.map(|draft| draft.value);
+    let even = |value: &usize| (values[*value].elements / batch).is_multiple_of(2);
+    let free = |value: &usize| values[*value].fixed.is_none() && !kept.contains(value);
+    made.filter(|value| even(value) && free(value)).collect()
+}
+
+/// Operands of a draft that its kernel reads and can take as bf16 numbers.
+fn operands<'a>(draft: &'a Draft, can: &'a Shorts) -> impl Iterator<Item = (usize, usize)> + 'a {
+    let all = draft.operands.iter().enumerate();
+    all.filter(|(k, (value, _))| can.has(*k) && *value != NOT_READ)
+        .map(|(k, (value, _))| (k, *value))
+}
+
+/// Takes away what a draft's kernel cannot take.
+fn strike(draft: &Draft, can: &Shorts, short: &mut HashSet<usize>) {
+    for (k, (value, _)) in draft.operands.iter().enumerate() {
+        if !can.has(k) {
+            short.remove(value);
+        }
+    }
+    if !can.output {
+        short.remove(&draft.value);
+    }
+    let both = operands(draft, can).map(|(_, value)| value).chain([draft.value]);
+    let both: Vec<usize> = both.collect();
+    if can.alike && !both.iter().all(|value| short.contains(value)) {
+        both.iter().for_each(|value| {
+            short.remove(value);
+        });
+    }
+}
