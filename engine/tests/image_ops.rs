@@ -5,11 +5,14 @@
 mod common;
 
 use common::{check, check_with, numbers};
-use graph::Symbol;
+use graph::interpret::evaluate;
+use graph::ndarray::{ArrayD, IxDyn};
 use graph::ops::{
     Fit, LocallyConnected2d, Pad2d, PadMode, Padding, Pool2d, PoolKind, Resize2d, ResizeMode, ResizeTo,
     Window,
 };
+use graph::{Binding, Symbol};
+use graticule_engine::{Engine, Isa, Parameters, Program, Request};
 use proptest::prelude::*;
 
 const KINDS: [PoolKind; 5] = [
@@ -45,6 +48,46 @@ proptest! {
         let pool = Pool2d { kind: KINDS[kind], size: size.into(), window: window(stride, dilation, pad, same) };
         if let Ok(y) = Symbol::apply(pool, &[&Symbol::input("x", [h, w, c])]) {
             check(&y, batch);
+        }
+    }
+
+    /// Without a way back maxima have a kernel of their own; NaN shows in every window that it is in.
+    #[test]
+    fn maxima_alone(
+        batch in 1usize..4, h in 2usize..9, w in 2usize..10, c in 1usize..40,
+        size in (1usize..4, 1usize..4), stride in (1usize..4, 1usize..4), dilation in (1usize..3, 1usize..3),
+        pad in prop::array::uniform4(0usize..3), bad in prop::collection::vec(any::<prop::sample::Index>(), 0..3),
+    ) {
+        let x = Symbol::input("x", [h, w, c]);
+        let pool = Pool2d { kind: PoolKind::Max, size: size.into(), window: window(stride, dilation, pad, false) };
+        if let Ok(y) = Symbol::apply(pool, &[&x]) {
+            let mut values = numbers(batch * h * w * c, 3);
+            let mut nan = vec![0.0; values.len()];
+            for at in bad {
+                let at = at.index(values.len());
+                (values[at], nan[at]) = (f32::NAN, 1.0);
+            }
+            let finite: Vec<f32> = values.iter().map(|v| if v.is_nan() { -9.0 } else { *v }).collect();
+            let exact = |values: &[f32]| {
+                let wide = values.iter().map(|&v| f64::from(v)).collect();
+                let array = ArrayD::from_shape_vec(IxDyn(&[batch, h, w, c]), wide).unwrap();
+                evaluate(std::slice::from_ref(&y), &[(&x, array)], batch).unwrap().remove(0)
+            };
+            let (want, hidden) = (exact(&finite), exact(&nan));
+            for isa in Isa::available() {
+                let mut parameters = Parameters::new(&[]);
+                let request = Request::outputs(std::slice::from_ref(&y));
+                let engine = Engine::with_isa(2, isa).without_lanes();
+                let layout = parameters.layout().clone();
+                let mut program = Program::compile(&engine, &request, &layout, &Binding::batch(batch)).unwrap();
+                program.set_input("x", &values).unwrap();
+                program.run(&mut parameters, 0).unwrap();
+                for ((got, want), hidden) in program.output(0).iter().zip(&want).zip(&hidden) {
+                    // A window that sees padding alone is 0 in both.
+                    let alike = if *hidden > 0.5 { got.is_nan() } else { f64::from(*got) == *want };
+                    prop_assert!(alike, "{}: {} for {}, NaN {}", isa, got, want, hidden);
+                }
+            }
         }
     }
 

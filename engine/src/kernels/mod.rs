@@ -17,6 +17,7 @@ mod gather;
 mod isa;
 mod joined;
 pub(crate) mod lanes;
+mod largest;
 mod layer_norm;
 mod local_response;
 mod locally;

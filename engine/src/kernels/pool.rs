@@ -10,6 +10,7 @@ use graph::Shape;
 use graph::ops::{BoundWindow, Pool2d, PoolKind};
 
 use super::columns::by_rows;
+use super::largest;
 use super::registry::Built;
 use super::short::{Numbers, NumbersMut};
 use super::{BuildContext, Isa, Kernel, Shorts, Task, Work};
@@ -98,6 +99,12 @@ pub(crate) fn forward(
         },
         _ => by_rows(context, output),
     };
+    let sizes = pool.sizes(x)?;
+    if pool.kind == PoolKind::Max
+        && let Some(built) = largest::choose(context, &sizes.window, sizes.channels, work)
+    {
+        return Ok(built);
+    }
     let kernel = Forward {
         isa: context.isa,
         work,

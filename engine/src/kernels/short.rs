@@ -107,6 +107,13 @@ pub(crate) enum NumbersMut<'a> {
 }
 
 impl<'a> NumbersMut<'a> {
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::F32(all) => all.len(),
+            Self::Bf16(all) => all.len(),
+        }
+    }
+
     /// As [`Numbers::new`].
     pub(crate) fn new(elements: &'a mut [f32], short: bool) -> Self {
         match short {
@@ -221,10 +228,7 @@ pub(crate) fn each_run<const N: usize>(
     if let (NumbersMut::F32(to), Some(all)) = (&mut output, wide_all(&operands)) {
         return run(all, to);
     }
-    let count = match &output {
-        NumbersMut::F32(all) => all.len(),
-        NumbersMut::Bf16(all) => all.len(),
-    };
+    let count = output.len();
     let mut rooms = [[0.0; RUN]; N];
     let mut result = [0.0; RUN];
     for at in (0..count).step_by(RUN) {
