@@ -7,7 +7,7 @@ mod common;
 
 use common::{check_precisions, numbers};
 use graph::ops::{Conv2d, Conv2dTransposed, Fit, MatMul, Padding, UnaryKind, Window};
-use graph::{Binding, Symbol};
+use graph::{Binding, Symbol, differentiate};
 use graticule_engine::{Engine, Isa, Level, Parameters, Precision, Program, Request};
 use proptest::prelude::*;
 
@@ -175,6 +175,47 @@ fn a_long_dense_layer() {
         .add(&parameter(&[34]))
         .unwrap();
     check_precisions(&y, 33);
+}
+
+/// In training weights of a few hundred inputs are packed in two parts, each of which may be unable to split.
+#[test]
+fn a_dense_layer_packed_in_two_parts() {
+    let (x, w) = (Symbol::input("x", [570]), parameter(&[570, 70]));
+    let y = x.matmul(&w).unwrap();
+    check_precisions(&y, 33);
+    let loss = y.sum().unwrap();
+    let gradients = differentiate(&loss, std::slice::from_ref(&w)).unwrap();
+    let request = Request {
+        outputs: vec![y],
+        gradients: vec![(w.clone(), gradients[0].clone())],
+        ..Request::default()
+    };
+    for (places, bad) in [
+        (vec![], 0.0),
+        (vec![100 * 70 + 3], f32::INFINITY),
+        (vec![400 * 70 + 41], f32::NAN),
+        (vec![7, 500 * 70], 1e20),
+    ] {
+        let mut weights = numbers(570 * 70, 2);
+        places.iter().for_each(|&at| weights[at] = bad);
+        let run = |level: Level, precision: Precision| {
+            let engine = Engine::with_isa(1, level)
+                .without_lanes()
+                .with_precision(precision);
+            let mut parameters = Parameters::new(&[("w".into(), w.clone())]);
+            parameters.set("w", &weights).unwrap();
+            let layout = parameters.layout().clone();
+            let mut program = Program::compile(&engine, &request, &layout, &Binding::batch(33)).unwrap();
+            program.set_input("x", &numbers(33 * 570, 1)).unwrap();
+            program.run(&mut parameters, 0).unwrap();
+            program.output(0).to_vec()
+        };
+        let plain = run(Level::Vectors(Isa::detect()), Precision::Highest);
+        for (precision, tolerance) in Precision::ALL.into_iter().zip(USUAL) {
+            let what = format!("{places:?} {bad} at {precision}");
+            alike(&run(Level::AmxEmulated, precision), &plain, tolerance, &what);
+        }
+    }
 }
 
 /// y = f(x, w) on one engine.

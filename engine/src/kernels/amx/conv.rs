@@ -274,6 +274,7 @@ pub(super) fn forward(
     let weights = Planes {
         tiles,
         side: Side::Right,
+        fit: steps.len(),
         steps,
         along: s.outputs,
         across: 1,
@@ -327,6 +328,7 @@ fn forward_few(context: &BuildContext, tiles: Tiles, s: &Conv2dSizes, epilogue: 
     let weights = Planes {
         tiles,
         side: Side::Right,
+        fit: steps.len(),
         steps,
         along: s.outputs,
         across: 1,
@@ -455,6 +457,7 @@ pub(super) fn transposed(
     let weights = Planes {
         tiles,
         side: Side::Right,
+        fit: steps.len(),
         steps,
         along: 1,
         across: s.outputs,

@@ -21,6 +21,9 @@ use crate::plan::Epilogue;
 /// Steps whose operands are used for all of C before the next ones: they stay in a core's cache.
 const STEPS: usize = 64;
 
+/// Steps of weights that are packed in two parts: fewer are not worth it, more are multiplied in bands.
+const PARTED: Range<usize> = 16..STEPS + 1;
+
 /// f32 elements of packed panels of A that stay in a core's cache.
 const NEAR: usize = 64 * 1024;
 
@@ -32,6 +35,8 @@ struct Product {
     together: usize,
     /// Of the steps that are used together.
     bands: Vec<Starts>,
+    /// Of the parts in which B is packed; more than one only where there is one band.
+    parts: Vec<Starts>,
     epilogue: Epilogue,
 }
 
@@ -66,9 +71,14 @@ pub(super) fn build(
     };
     let left = Planes::matrix(tiles, (Side::Left, left), m, k, op.transpose_a);
     let right = Planes::matrix(tiles, (Side::Right, right), n, k, !op.transpose_b);
+    // Weights whose rows lie along the sum are packed by rows, which is how they were moved.
+    let by_rows = context.trains && !op.transpose_b && PARTED.contains(&right.steps.len());
+    let right = right.in_parts(if by_rows { 2 } else { 1 });
+    let parts = (0..right.parts()).map(|part| right.part(part).map(|s| s * BLOCK).collect());
     let kernel = Product {
         tiles,
         bands: bands(left.steps.len()),
+        parts: parts.map(Starts::new).collect(),
         together: (NEAR / left.panel_elements()).clamp(1, left.panels()),
         left,
         right: right.clone(),
@@ -124,7 +134,14 @@ impl Product {
                 for number in 0..pieces.len() {
                     let left = self.left.left(scratch, number);
                     let place = [band, panel, number];
-                    if let Some((done, block)) = turns.next(session, (&left, starts, &right), place) {
+                    let done = match &self.parts[..] {
+                        [_] => turns.next(session, (&left, starts, &right), place),
+                        parts => {
+                            let part = |(part, starts)| (starts, self.right.right_part(b, panel, part));
+                            turns.next_of_parts(session, &left, parts.iter().enumerate().map(part), place)
+                        }
+                    };
+                    if let Some((done, block)) = done {
                         self.put(block, done, pieces.start, bias, output);
                     }
                 }

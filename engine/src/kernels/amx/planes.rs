@@ -37,6 +37,8 @@ pub struct Planes {
     pub lines: usize,
     /// How small its numbers may be.
     pub(crate) floor: Floor,
+    /// Steps that a piece packs: all, or a part of them, so that each thread packs rows that it has moved.
+    pub(crate) fit: usize,
 }
 
 impl Planes {
@@ -58,7 +60,24 @@ impl Planes {
             across,
             lines,
             floor,
+            fit: depth.div_ceil(SIDE),
         }
+    }
+
+    /// The same in so many parts of the steps, one after the other.
+    pub(crate) fn in_parts(self, count: usize) -> Self {
+        let fit = self.steps.len().div_ceil(count).max(1);
+        Self { fit, ..self }
+    }
+
+    /// Parts of the steps.
+    pub(crate) fn parts(&self) -> usize {
+        self.steps.len().div_ceil(self.fit.max(1)).max(1)
+    }
+
+    /// The steps of a part.
+    pub(crate) fn part(&self, part: usize) -> std::ops::Range<usize> {
+        part * self.fit..((part + 1) * self.fit).min(self.steps.len())
     }
 
     pub(crate) fn panels(&self) -> usize {
@@ -72,22 +91,26 @@ impl Planes {
 
     /// f32 elements of a panel.
     pub(crate) fn panel_elements(&self) -> usize {
-        HEAD + self.tiles.words(self.steps.len() * BLOCK) / 2
+        HEAD + self.tiles.words(self.fit * BLOCK) / 2
     }
 
     /// Elements of the whole packed form.
     pub(crate) fn elements(&self) -> usize {
-        self.panels() * self.panel_elements()
+        self.parts() * self.panels() * self.panel_elements()
     }
 
-    /// Writes a panel of `source`, [`Planes::panel_elements`] long.
-    pub(super) fn write(&self, source: &[f32], panel: usize, to: &mut [f32]) {
+    /// Writes a piece of `source`, a part of the steps of a panel, [`Planes::panel_elements`] long.
+    pub(super) fn write(&self, source: &[f32], piece: usize, to: &mut [f32]) {
+        let piece = (
+            piece % self.panels().max(1),
+            self.part(piece / self.panels().max(1)),
+        );
         let mut between = [[0; BLOCK]; 3];
         let (head, body) = to.split_at_mut(HEAD);
         let body = words_mut(body);
-        let can_split = write_panel(self, source, panel, self.tiles.parts, (body, &mut between));
+        let can_split = write_panel(self, source, &piece, self.tiles.parts, (body, &mut between));
         if !can_split {
-            write_panel(self, source, panel, PLAIN, (body, &mut between));
+            write_panel(self, source, &piece, PLAIN, (body, &mut between));
         }
         head[0] = if can_split { 0.0 } else { 1.0 };
     }
@@ -99,7 +122,7 @@ impl Planes {
 
     /// Whether all panels could be split.
     pub(crate) fn is_split(&self, packed: &[f32]) -> bool {
-        (0..self.panels()).all(|panel| !self.panel(packed, panel).1)
+        (0..self.parts() * self.panels()).all(|panel| !self.panel(packed, panel).1)
     }
 
     /// Panel of A; step s starts at element `s·1024`.
@@ -108,10 +131,15 @@ impl Planes {
         Left {
             words,
             plain,
-            plane: self.steps.len() * BLOCK,
+            plane: self.fit * BLOCK,
             row: SIDE,
             at: 0,
         }
+    }
+
+    /// A part of the steps of a panel of B.
+    pub(crate) fn right_part<'a>(&self, packed: &'a [f32], panel: usize, part: usize) -> Right<'a> {
+        self.right(packed, part * self.panels() + panel, 0)
     }
 
     /// Panel of B from step `first` on.
@@ -135,19 +163,19 @@ type Between = [[u16; BLOCK]; 3];
 fn write_panel(
     from: &Planes,
     source: &[f32],
-    panel: usize,
+    (panel, steps): &(usize, std::ops::Range<usize>),
     parts: usize,
     (to, between): (&mut [u16], &mut Between),
 ) -> bool {
-    let lines = from.lines_of(panel);
+    let lines = from.lines_of(*panel);
     // Elements from step to step, and words from part to part.
     let (step, plane) = match (from.side, parts) {
-        (Side::Left, _) => (BLOCK, from.steps.len() * BLOCK),
+        (Side::Left, _) => (BLOCK, from.fit * BLOCK),
         (Side::Right, PLAIN) => (BLOCK, 0),
         (Side::Right, _) => (parts * BLOCK, BLOCK),
     };
     let mut largest = 0;
-    for (s, &(first, depth)) in from.steps.iter().enumerate() {
+    for (s, &(first, depth)) in from.steps[steps.clone()].iter().enumerate() {
         let source = &source[first + panel * SIDE * from.across..];
         let place = (s * step, plane);
         let bits = match from.along {
@@ -256,7 +284,7 @@ fn zero(parts: usize, to: &mut [u16], (at, count): (usize, usize), plane: usize)
 impl Kernel for Planes {
     fn work(&self) -> Work {
         Work::Pieces {
-            count: self.panels(),
+            count: self.parts() * self.panels(),
             elements: self.panel_elements(),
         }
     }

@@ -139,6 +139,7 @@ fn weights(tiles: Tiles, s: &Conv2dSizes, way: Way, taps: &[usize]) -> Planes {
         across,
         lines,
         floor: Floor::High,
+        fit: depth.div_ceil(SIDE) * taps.len(),
     }
 }
 

@@ -223,6 +223,31 @@ impl<P> Turns<P> {
         Some((before, &self.blocks[self.now]))
     }
 
+    /// The same of a sum whose steps lie in parts.
+    pub(crate) fn next_of_parts<'a>(
+        &mut self,
+        session: &Session,
+        left: &Left,
+        parts: impl Iterator<Item = (&'a Starts, Right<'a>)>,
+        place: P,
+    ) -> Option<(P, &Block)> {
+        let block = &mut self.blocks[self.now];
+        for (number, (starts, right)) in parts.enumerate() {
+            if number == 0 {
+                session.product(left, starts, &right, block);
+            } else if left.plain || right.plain {
+                let mut more = Block::ZERO;
+                session.product(left, starts, &right, &mut more);
+                block.0.iter_mut().zip(&more.0).for_each(|(sum, x)| *sum += x);
+            } else {
+                session.add(left, starts, &right, &mut block.0);
+            }
+        }
+        self.now ^= 1;
+        let before = self.pending.replace(place)?;
+        Some((before, &self.blocks[self.now]))
+    }
+
     /// The last product and what it is for.
     pub(crate) fn last(&mut self) -> Option<(P, &Block)> {
         let last = self.pending.take()?;
