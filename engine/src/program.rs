@@ -13,7 +13,7 @@ use crate::kernels::lanes::Memories;
 use crate::kernels::{BuildContext, Isa, Level, Precision, Tiles};
 use crate::lanes::{self, LaneProgram};
 use crate::plan::{Plan, Region, Slot, Wanted, plan};
-use crate::workers::{Memory, execute};
+use crate::workers::{Memory, copy, execute};
 use crate::{Buffer, EngineError, Layout, Parameters, Pool};
 use moving::Left;
 pub use profile::StepInfo;
@@ -284,7 +284,7 @@ impl Program {
             let place = &mut self.arena[slot.offset..slot.offset + slot.elements];
             match &self.lanes {
                 Some(lanes) => lanes.set_input(values, place),
-                None => place.copy_from_slice(values),
+                None => copy(self.engine.pool(), values, place),
             }
         }
         Ok(())
