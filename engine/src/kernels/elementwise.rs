@@ -459,7 +459,7 @@ impl Kernel for BroadcastKernel {
 
 #[cfg(test)]
 mod tests {
-    use super::super::simd::of_bf16;
+    use super::super::short::of_bf16;
     use super::*;
     use proptest::prelude::*;
 

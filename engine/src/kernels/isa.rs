@@ -167,7 +167,7 @@ pub enum Precision {
     Highest,
     /// Three bf16 products: 16 to 17 bits of each factor.
     High,
-    /// One bf16 product: 8 bits of each factor, summed in f32.
+    /// One bf16 product: 8 bits of each factor, summed in f32. Images between layers are kept as bf16 numbers.
     Medium,
 }
 

@@ -4,7 +4,7 @@
 //! (`plan::shorten`). Two stand in the place of one f32 element.
 
 use super::Isa;
-use super::simd::{Simd, of_bf16, on_vectors};
+use super::simd::{Simd, on_vectors};
 
 /// Which of a kernel's numbers are bf16: those that it can take so, or those that it is to.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -21,7 +21,11 @@ impl Shorts {
     /// Some operands, and perhaps the result.
     pub(crate) fn of(operands: impl IntoIterator<Item = usize>, output: bool) -> Self {
         Self {
-            operands: operands.into_iter().fold(0, |all, k| all | 1 << k),
+            // Operands beyond the bits stay f32 numbers.
+            operands: operands
+                .into_iter()
+                .filter(|&k| k < 64)
+                .fold(0, |all, k| all | 1 << k),
             output,
             alike: false,
         }
@@ -139,6 +143,20 @@ impl<'a> NumbersMut<'a> {
     }
 }
 
+/// The nearest bf16 number, ties away from zero, as [`Simd::store_bf16`] rounds.
+pub(crate) fn to_bf16(x: f32) -> u16 {
+    let bits = match x.is_nan() {
+        true => x.to_bits() | 0x40_0000,
+        false => x.to_bits() + 0x8000,
+    };
+    (bits >> 16) as u16
+}
+
+/// A bf16 number.
+pub(crate) fn of_bf16(x: u16) -> f32 {
+    f32::from_bits(u32::from(x) << 16)
+}
+
 /// Elements of a value as bf16 numbers.
 pub(crate) fn words(elements: &[f32]) -> &[u16] {
     // SAFETY: f32 is larger and stricter aligned than u16, and any bits are a u16.
@@ -251,7 +269,6 @@ pub(crate) fn each_run<const N: usize>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::kernels::simd::to_bf16;
     use proptest::prelude::*;
 
     proptest! {

@@ -1,5 +1,7 @@
 //! The few vector operations that the matrix kernel needs, per instruction set.
 
+use super::short::{of_bf16, to_bf16};
+
 /// A vector of `LANES` f32 numbers.
 ///
 /// # Safety
@@ -46,20 +48,6 @@ pub(crate) unsafe trait Simd: Copy {
             next.store_bf16(to.add(Self::LANES), Self::LANES);
         }
     }
-}
-
-/// The nearest bf16 number, ties away from zero, as [`Simd::store_bf16`] rounds.
-pub(crate) fn to_bf16(x: f32) -> u16 {
-    let bits = match x.is_nan() {
-        true => x.to_bits() | 0x40_0000,
-        false => x.to_bits() + 0x8000,
-    };
-    (bits >> 16) as u16
-}
-
-/// A bf16 number.
-pub(crate) fn of_bf16(x: u16) -> f32 {
-    f32::from_bits(u32::from(x) << 16)
 }
 
 /// Calls `$function::<S>($arguments)` with the vectors of `$isa`.

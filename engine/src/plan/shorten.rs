@@ -74,10 +74,13 @@ fn strike(draft: &Draft, can: &Shorts, short: &mut HashSet<usize>) {
     if !can.output {
         short.remove(&draft.value);
     }
-    let both = operands(draft, can).map(|(_, value)| value).chain([draft.value]);
-    let both: Vec<usize> = both.collect();
-    if can.alike && !both.iter().all(|value| short.contains(value)) {
-        both.iter().for_each(|value| {
+    let read = draft.operands.iter().map(|(value, _)| *value);
+    let all: Vec<usize> = read
+        .filter(|value| *value != NOT_READ)
+        .chain([draft.value])
+        .collect();
+    if can.alike && !all.iter().all(|value| short.contains(value)) {
+        all.iter().for_each(|value| {
             short.remove(value);
         });
     }

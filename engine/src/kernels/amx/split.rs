@@ -9,8 +9,7 @@
 use super::super::Isa;
 use super::fallback::ABSENT;
 use super::tile::{BLOCK, Block, SIDE};
-use crate::kernels::short::Numbers;
-use crate::kernels::simd::of_bf16;
+use crate::kernels::short::{Numbers, of_bf16};
 
 /// In place of a number of parts: the numbers are not split, each takes two words.
 pub(crate) const PLAIN: usize = 0;

@@ -5,6 +5,7 @@
 use std::marker::PhantomData;
 
 use super::super::Isa;
+pub(crate) use super::super::short::{words, words_mut};
 use super::{emulated, fallback};
 
 /// Rows and columns of a block of C, and depth of one step of the sum.
@@ -269,16 +270,4 @@ fn check(parts: usize, left: &Left, starts: &Starts, right: &Right) {
         "tiles: B has {} words, needs {needed}",
         right.words.len()
     );
-}
-
-/// Numbers of a float memory as words.
-pub(crate) fn words(memory: &[f32]) -> &[u16] {
-    // SAFETY: f32 is larger and stricter aligned than u16, and any bits are a u16.
-    unsafe { std::slice::from_raw_parts(memory.as_ptr().cast(), memory.len() * 2) }
-}
-
-/// The same to write.
-pub(crate) fn words_mut(memory: &mut [f32]) -> &mut [u16] {
-    // SAFETY: as above, any bits are an f32, and the borrow is exclusive.
-    unsafe { std::slice::from_raw_parts_mut(memory.as_mut_ptr().cast(), memory.len() * 2) }
 }
