@@ -332,39 +332,48 @@ unsafe fn spread_any<S: Listing>(
     choices: *const u8,
     dx: &mut NumbersMut<'_>,
 ) {
-    let tiled = geometry.rows.tiled && geometry.columns.tiled;
     // SAFETY: handed on; `spread_with` stays inside the gradients and the image.
     unsafe {
-        match (g, dx) {
-            (Numbers::F32(g), NumbersMut::F32(dx)) => {
-                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
+        match g {
+            Numbers::F32(g) => spread_from(
+                geometry,
+                |at, n| S::load_first(g.as_ptr().add(at), n),
+                choices,
+                dx,
+            ),
+            Numbers::Bf16(g) => {
+                spread_from(geometry, |at, n| S::load_bf16(g.as_ptr().add(at), n), choices, dx)
+            }
+        }
+    }
+}
+
+/// `load(element, count)` gives numbers of the gradient.
+#[inline(always)]
+unsafe fn spread_from<S: Listing>(
+    geometry: &Geometry,
+    load: impl Fn(usize, usize) -> S,
+    choices: *const u8,
+    dx: &mut NumbersMut<'_>,
+) {
+    let tiled = geometry.rows.tiled && geometry.columns.tiled;
+    // SAFETY: handed on; what is written to and added to lies in the image.
+    unsafe {
+        match dx {
+            NumbersMut::F32(dx) => {
+                let dx = dx.as_mut_ptr();
                 let write = |at: usize, count: usize, x: S| match tiled {
                     true => x.store_first(dx.add(at), count),
                     false => x
                         .fma(S::load_first(dx.add(at), count), S::splat(1.0))
                         .store_first(dx.add(at), count),
                 };
-                spread_with(geometry, |at, n| S::load_first(g.add(at), n), choices, write);
+                spread_with(geometry, load, choices, write);
             }
-            (Numbers::Bf16(g), NumbersMut::F32(dx)) => {
-                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
-                let write = |at: usize, count: usize, x: S| match tiled {
-                    true => x.store_first(dx.add(at), count),
-                    false => x
-                        .fma(S::load_first(dx.add(at), count), S::splat(1.0))
-                        .store_first(dx.add(at), count),
-                };
-                spread_with(geometry, |at, n| S::load_bf16(g.add(at), n), choices, write);
-            }
-            (Numbers::F32(g), NumbersMut::Bf16(dx)) => {
-                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
+            NumbersMut::Bf16(dx) => {
+                let dx = dx.as_mut_ptr();
                 let write = |at: usize, count: usize, x: S| x.store_bf16(dx.add(at), count);
-                spread_with(geometry, |at, n| S::load_first(g.add(at), n), choices, write);
-            }
-            (Numbers::Bf16(g), NumbersMut::Bf16(dx)) => {
-                let (g, dx) = (g.as_ptr(), dx.as_mut_ptr());
-                let write = |at: usize, count: usize, x: S| x.store_bf16(dx.add(at), count);
-                spread_with(geometry, |at, n| S::load_bf16(g.add(at), n), choices, write);
+                spread_with(geometry, load, choices, write);
             }
         }
     }

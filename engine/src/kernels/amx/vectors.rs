@@ -5,7 +5,7 @@ use std::arch::x86_64::*;
 
 use super::split::Run;
 use super::tile::{BLOCK, Block, SIDE};
-use crate::kernels::simd::x86::first16;
+use crate::kernels::simd::x86::{first16, upper_halves};
 
 /// The bits of numbers so that the upper half of each is the nearest bf16 number, ties away from zero.
 #[inline]
@@ -26,18 +26,8 @@ fn rest(x: __m512, rounded: __m512i) -> __m512 {
 #[inline]
 #[target_feature(enable = "avx512f,avx512bw")]
 fn halves(first: __m512i, second: __m512i) -> __m512i {
-    const ODD: [u16; 32] = {
-        let mut odd = [0; 32];
-        let mut i = 0;
-        while i < 32 {
-            odd[i] = 2 * i as u16 + 1;
-            i += 1;
-        }
-        odd
-    };
-    // SAFETY: the constant has 64 bytes.
-    let odd = unsafe { _mm512_loadu_si512(ODD.as_ptr().cast()) };
-    _mm512_permutex2var_epi16(first, odd, second)
+    // SAFETY: the function's own features.
+    unsafe { upper_halves(first, second) }
 }
 
 /// 16 numbers of a block.
