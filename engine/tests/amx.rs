@@ -6,7 +6,7 @@
 mod common;
 
 use common::{check_precisions, numbers};
-use graph::ops::{Conv2d, Conv2dTransposed, Fit, MatMul, Padding, UnaryKind, Window};
+use graph::ops::{Conv2d, Conv2dTransposed, Fit, MatMul, Padding, Pool2d, PoolKind, UnaryKind, Window};
 use graph::{Binding, Symbol, differentiate};
 use graticule_engine::{Engine, Isa, Level, Parameters, Precision, Program, Request};
 use proptest::prelude::*;
@@ -253,6 +253,15 @@ fn layers() -> Vec<(&'static str, Symbol, usize, usize)> {
     let forward = Symbol::apply(conv, &[&image, &parameter(&[3, 3, 16, 16])]).unwrap();
     let grey = Symbol::input("x", [6, 6, 2]);
     let few = Symbol::apply(conv, &[&grey, &parameter(&[3, 3, 2, 16])]).unwrap();
+    let pool = Pool2d {
+        kind: PoolKind::Max,
+        size: [2, 2],
+        window: Window {
+            stride: [2, 2],
+            ..Window::default()
+        },
+    };
+    let pooled = Symbol::apply(pool, &[&few]).unwrap();
     let back = Conv2dTransposed {
         conv,
         output_padding: [0, 0],
@@ -263,6 +272,7 @@ fn layers() -> Vec<(&'static str, Symbol, usize, usize)> {
         ("dense back", product(false, true, [40], [33, 40]), 40, 33 * 40),
         ("convolution", forward, 6 * 6 * 16, 9 * 256),
         ("convolution of few channels", few, 6 * 6 * 2, 9 * 32),
+        ("pooled convolution", pooled, 6 * 6 * 2, 9 * 32),
         ("convolution back", back, 6 * 6 * 16, 9 * 256),
     ]
 }

@@ -4,10 +4,10 @@
 
 mod common;
 
-use common::{check, check_with, numbers};
+use common::{check, check_on, check_with, numbers, random};
 use graph::ops::{Axis, Conv2d, Fit, Padding, Pool2d, PoolKind, UnaryKind, Window};
 use graph::{Binding, Symbol, differentiate};
-use graticule_engine::{Engine, Isa, Parameters, Program, Request};
+use graticule_engine::{Engine, Isa, Level, Parameters, Precision, Program, Request};
 use proptest::prelude::*;
 
 fn parameter(shape: &[usize]) -> Symbol {
@@ -58,6 +58,34 @@ proptest! {
         }
         if let Some(y) = max_pool(&y, pool, window(pool_stride, pool_dilation, Padding::Explicit([0; 4]))) {
             check(&y, batch);
+        }
+    }
+
+    /// Whole numbers: sums are the same at every precision, and so is the choice among equal ones.
+    #[test]
+    fn pooled_convolution_on_tiles(
+        batch in 1usize..6, image in (3usize..12, 3usize..14), c in 1usize..9, o in 1usize..17,
+        kernel in (1usize..6, 1usize..6), dilation in 1usize..3, pad in prop::array::uniform4(0usize..4),
+        relu: bool, bias: bool,
+    ) {
+        let x = Symbol::input("x", [image.0, image.1, c]);
+        let weights = parameter(&[kernel.0, kernel.1, c, o]);
+        let all = window((1, 1), (dilation, 1), Padding::Explicit(pad));
+        let Some(mut y) = convolve(&x, &weights, all) else { return Ok(()) };
+        if bias {
+            y = y.add(&parameter(&[o])).unwrap();
+        }
+        if relu {
+            y = y.unary(UnaryKind::Relu).unwrap();
+        }
+        if let Some(y) = max_pool(&y, (2, 2), window((2, 2), (1, 1), Padding::Explicit([0; 4]))) {
+            let units = Level::available().into_iter().filter(|&level| level == Level::Amx);
+            let subjects = units.chain([Level::AmxEmulated]).flat_map(|unit| {
+                Precision::ALL.map(|precision| (unit, precision, 2e-5))
+            });
+            let given = random(&y);
+            let whole = |s: &Symbol, count: usize| given(s, count).iter().map(|x| (4.0 * x).round()).collect();
+            check_on(&subjects.collect::<Vec<_>>(), &y, batch, whole);
         }
     }
 

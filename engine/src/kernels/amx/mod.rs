@@ -19,7 +19,7 @@ mod pairs;
 mod planes;
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 mod real;
-mod rule;
+pub(super) mod rule;
 mod split;
 mod stack;
 mod stacked;

@@ -19,7 +19,7 @@ use super::tile::{Tiles, Unit};
 
 /// What a product costs on tiles, per sample or as a whole.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Cost {
+pub(in super::super) struct Cost {
     /// Multiply-adds of the op, or as many as take the time of its f32 kernels.
     pub macs: usize,
     /// Steps of 32 × 32 × 32 that the tiles make, filling included.
@@ -52,7 +52,7 @@ fn step(parts: usize) -> f64 {
 }
 
 /// Whether the tile unit is expected to be faster. The emulated unit takes all that it can, to be tested.
-pub(super) fn worth(tiles: Tiles, cost: &Cost) -> bool {
+pub(in super::super) fn worth(tiles: Tiles, cost: &Cost) -> bool {
     if tiles.unit == Unit::Emulated {
         return true;
     }

@@ -1,11 +1,10 @@
-//! The gradients of a pooled convolution's image and weights, position by position.
+//! The gradient of a pooled convolution's image, position by position.
 
 use std::sync::Arc;
 
 use super::MOST_POOL_ROWS;
 use super::geometry::{Frame, Places, parts, table};
 use super::listing::Listing;
-use super::lists::{frame, terms};
 use super::patches::{Patch, Terms};
 use crate::kernels::pack::{Pack, Source};
 use crate::kernels::registry::Built;
@@ -199,76 +198,4 @@ unsafe fn list_with<S: Listing>(
         }
     }
     counts
-}
-
-/// The gradient of the weights: for each output, the patches of the image under its choices, times their
-/// gradients. The partial result is `[O, KH, columns of the patch]`.
-struct Weights {
-    what: Arc<PooledConv>,
-    frame: Frame,
-    patch: Patch,
-}
-
-pub(crate) fn weight_gradient(context: &BuildContext, what: &Arc<PooledConv>) -> Built {
-    let [kh, kw] = what.sizes.window.kernel;
-    let kernel = Weights {
-        what: what.clone(),
-        frame: frame(context.isa, what),
-        patch: Patch::new(context.isa, kh, kw * what.sizes.channels),
-    };
-    Built::new(kernel, vec![true, true])
-}
-
-impl Weights {
-    /// Elements of a partial result for one output.
-    fn each(&self) -> usize {
-        self.what.sizes.window.kernel[0] * self.patch.columns
-    }
-}
-
-impl Kernel for Weights {
-    fn work(&self) -> Work {
-        Work::Reduction {
-            partial: self.what.sizes.outputs * self.each(),
-        }
-    }
-
-    fn scratch(&self) -> usize {
-        self.frame.elements()
-    }
-
-    fn run(&self, task: Task<'_>) {
-        let (lists, x) = (task.input(0), task.input(1));
-        let frame = &mut task.scratch[..self.frame.elements()];
-        let frame_row = self.what.sizes.window.dilation[0] * self.frame.row();
-        if task.fresh {
-            task.output.fill(0.0);
-        }
-        let samples = lists.chunks_exact(self.what.lists());
-        for (lists, x) in samples.zip(x.chunks_exact(self.frame.sample())) {
-            self.frame.lay(x, frame);
-            for (output, sums) in task.output.chunks_exact_mut(self.each()).enumerate() {
-                let target = (sums, 0, self.patch.columns);
-                // SAFETY: every position of the convolution's result has its patch in the frame, which
-                // ends in as many elements as a row of the patch is long.
-                unsafe {
-                    self.patch
-                        .add(target, (frame, frame_row), terms(&self.what, lists, output))
-                };
-            }
-        }
-    }
-
-    fn finish(&self, partials: &[f32], output: &mut [f32]) {
-        let s = &self.what.sizes;
-        let (run, each) = (s.window.kernel[1] * s.channels, self.each());
-        let all = s.outputs * each;
-        for (k, row) in output.chunks_exact_mut(s.outputs).enumerate() {
-            let at = k / run * self.patch.columns + k % run;
-            for (o, to) in row.iter_mut().enumerate() {
-                let parts = partials[o * each + at..].iter().step_by(all);
-                *to = parts.sum();
-            }
-        }
-    }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use graph::Shape;
 
 use super::geometry::parts_mut;
-use super::{planar, wide};
+use super::{planar, tiled, wide};
 use crate::EngineError;
 use crate::kernels::registry::Built;
 use crate::kernels::simd::{Portable, Simd};
@@ -27,6 +27,9 @@ pub(crate) fn conv_pool(
 ) -> Result<Built, EngineError> {
     if planar::suits(context.isa, what) {
         let kernel = planar::Planar::new(context.isa, what, epilogue.relu, epilogue.bias);
+        return Ok(Built::new(kernel, vec![true]));
+    }
+    if let Some(kernel) = tiled::Tiled::new(context, what, epilogue.bias) {
         return Ok(Built::new(kernel, vec![true]));
     }
     // A kernel that goes by sample even if there is but one: a lone convolution would be split by rows.

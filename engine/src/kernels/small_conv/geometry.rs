@@ -181,8 +181,11 @@ pub(super) fn parts<'a>(what: &PooledConv, sample: &'a [f32]) -> (&'a [f32], &'a
 /// The same to be written.
 pub(super) fn parts_mut<'a>(what: &PooledConv, sample: &'a mut [f32]) -> (&'a mut [f32], &'a mut [u8]) {
     let (maxima, choices) = sample.split_at_mut(what.pooled());
+    (maxima, &mut bytes_mut(choices)[..what.pooled()])
+}
+
+/// The bytes of `elements`.
+pub(super) fn bytes_mut(elements: &mut [f32]) -> &mut [u8] {
     // SAFETY: as in `parts`; every byte pattern is an f32.
-    let bytes =
-        unsafe { std::slice::from_raw_parts_mut(choices.as_mut_ptr().cast::<u8>(), 4 * choices.len()) };
-    (maxima, bytes)
+    unsafe { std::slice::from_raw_parts_mut(elements.as_mut_ptr().cast::<u8>(), 4 * elements.len()) }
 }

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use super::geometry::{Frame, Places, parts};
 use super::listing::Listing;
 use super::patches::Terms;
+use super::ribbon::Ribbon;
 use crate::kernels::registry::Built;
 use crate::kernels::simd::Portable;
 use crate::kernels::{BuildContext, Isa, Kernel, Task, Work};
@@ -18,17 +19,24 @@ struct Listed {
     places: Places,
 }
 
-/// The frame in which lists give places.
+/// The frame in which lists give places, where there is no [`Ribbon`].
 pub(super) fn frame(isa: Isa, what: &PooledConv) -> Frame {
     let slack = (what.sizes.window.kernel[1] * what.sizes.channels).next_multiple_of(isa.lanes());
     Frame::new(what, what.sizes.channels, 1, slack)
 }
 
 pub(crate) fn listed(context: &BuildContext, what: &Arc<PooledConv>) -> Built {
+    let places = match Ribbon::new(context.isa, what) {
+        Some(ribbon) => {
+            let stride = what.sizes.window.stride;
+            Places::new(what, stride[0] * ribbon.row(), stride[1] * ribbon.rows())
+        }
+        None => Places::in_frame(what, &frame(context.isa, what)),
+    };
     let kernel = Listed {
         isa: context.isa,
         what: what.clone(),
-        places: Places::in_frame(what, &frame(context.isa, what)),
+        places,
     };
     Built::new(kernel, vec![true, true])
 }

@@ -15,14 +15,18 @@ pub(super) mod listing;
 mod lists;
 mod patches;
 mod planar;
+mod ribbon;
+mod tiled;
 mod turn;
 mod unpool;
+mod weights;
 mod wide;
 
-pub(crate) use backward::{input_gradient, weight_gradient};
+pub(crate) use backward::input_gradient;
 pub(crate) use forward::{conv_pool, pooled};
 pub(crate) use lists::{bias_gradient, listed};
 pub(crate) use unpool::unpool;
+pub(crate) use weights::weight_gradient;
 
 use crate::plan::PooledConv;
 

@@ -144,20 +144,11 @@ unsafe fn accumulate<S: Simd, const R: usize, const V: usize>(
             }
         }
         let mut k = 0;
-        if R * V <= 8 {
-            // Few sums would wait for one another: two terms at a time.
-            let mut others = [[S::zero(); V]; R];
-            while k + 2 <= terms.count {
-                step::<S, R, V>(&mut sums, source, source_row, terms, k);
-                step::<S, R, V>(&mut others, source, source_row, terms, k + 1);
-                k += 2;
-            }
-            let one = S::splat(1.0);
-            for (row, other) in sums.iter_mut().zip(&others) {
-                for (sum, &other) in row.iter_mut().zip(other) {
-                    *sum = sum.fma(other, one);
-                }
-            }
+        // Few sums would wait for one another: some terms at a time.
+        if R * V <= 2 {
+            k = at_once::<S, R, V, 4>(&mut sums, source, source_row, terms);
+        } else if R * V <= 8 {
+            k = at_once::<S, R, V, 2>(&mut sums, source, source_row, terms);
         }
         while k < terms.count {
             step::<S, R, V>(&mut sums, source, source_row, terms, k);
@@ -169,6 +160,35 @@ unsafe fn accumulate<S: Simd, const R: usize, const V: usize>(
             }
         }
     }
+}
+
+/// Adds as many terms as can be added `T` at a time, and says how many.
+#[inline(always)]
+unsafe fn at_once<S: Simd, const R: usize, const V: usize, const T: usize>(
+    sums: &mut [[S; V]; R],
+    source: *const f32,
+    source_row: usize,
+    terms: Raw,
+) -> usize {
+    let mut k = 0;
+    // SAFETY: handed on from `accumulate`.
+    unsafe {
+        let mut all = [[[S::zero(); V]; R]; T];
+        all[0] = *sums;
+        while k + T <= terms.count {
+            for (t, sums) in all.iter_mut().enumerate() {
+                step::<S, R, V>(sums, source, source_row, terms, k + t);
+            }
+            k += T;
+        }
+        *sums = all[0];
+        for (row, r) in sums.iter_mut().zip(0..) {
+            for (sum, v) in row.iter_mut().zip(0..) {
+                *sum = all[1..].iter().fold(*sum, |sum: S, others| sum.add(others[r][v]));
+            }
+        }
+    }
+    k
 }
 
 #[inline(always)]

@@ -37,6 +37,26 @@ impl Turn {
         self.outputs.next_multiple_of(2) * self.isa.lanes()
     }
 
+    /// A vector of neighbouring pixels, of planes that are at hand.
+    ///
+    /// # Safety
+    /// The instruction set of `S` is there, and the turn was made for it and for `P` planes.
+    #[inline(always)]
+    pub(super) unsafe fn vector<S: Listing, const P: usize>(&self, number: usize, planes: &[S; P]) -> S {
+        debug_assert!(P == self.outputs && S::LANES == self.isa.lanes());
+        // SAFETY: by the contract the index has a vector for each two planes.
+        unsafe {
+            let index = self.index.as_ptr().add(number * P.div_ceil(2) * S::LANES);
+            let mut sum = S::zero();
+            for pair in 0..P.div_ceil(2) {
+                let second = planes[(2 * pair + 1).min(P - 1)];
+                let picked = planes[2 * pair].pick(second, index.add(pair * S::LANES));
+                sum = sum.or_bits(picked);
+            }
+            sum
+        }
+    }
+
     /// Writes as many pixels as `to` holds, a vector's lanes at most.
     pub(super) fn write(&self, tile: &[f32], to: &mut [f32]) {
         assert!(tile.len() >= self.tile() && to.len() <= self.outputs * self.isa.lanes());

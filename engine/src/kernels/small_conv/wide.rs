@@ -58,22 +58,15 @@ impl Kernel for Wide {
     fn run(&self, task: Task<'_>) {
         let (x, weights) = (task.input(0), task.input(1));
         let bias = if self.bias { Some(task.input(2)) } else { None };
-        let frame = &mut task.scratch[..self.frame.elements()];
         let each = task.output.len() / task.range.len().max(1);
         let samples = x.chunks_exact(self.frame.sample());
         for (x, output) in samples.zip(task.output.chunks_exact_mut(each)) {
-            let x = if frame.len() == x.len() {
-                x
-            } else {
-                self.frame.lay(x, frame);
-                &*frame
-            };
-            let (maxima, choices) = if self.what.choices {
+            let parts = if self.what.choices {
                 parts_mut(&self.what, output)
             } else {
                 (output, &mut [][..])
             };
-            self.sample(x, weights, bias, maxima, choices);
+            self.one((x, weights, bias), task.scratch, parts);
         }
     }
 }
@@ -101,6 +94,28 @@ struct Block {
 }
 
 impl Wide {
+    /// Elements of a sample.
+    pub(super) fn each(&self) -> usize {
+        self.frame.sample()
+    }
+
+    /// Maxima and choices of a sample.
+    pub(super) fn one(
+        &self,
+        (x, weights, bias): (&[f32], &[f32], Option<&[f32]>),
+        scratch: &mut [f32],
+        (maxima, choices): (&mut [f32], &mut [u8]),
+    ) {
+        let frame = &mut scratch[..self.frame.elements()];
+        let x = if frame.len() == x.len() {
+            x
+        } else {
+            self.frame.lay(x, frame);
+            &*frame
+        };
+        self.sample(x, weights, bias, maxima, choices);
+    }
+
     fn sample(
         &self,
         x: &[f32],
