@@ -8,81 +8,18 @@ use super::super::conv::{by_tiles, equal_macs, reading};
 use super::super::joined::Joined;
 use super::super::registry::Built;
 use super::super::{BuildContext, Reading, Shorts, Work};
+use super::fit::{Fit, fit};
 use super::frame::{FARTHEST, Frame};
 use super::planes::{Planes, Side};
 use super::rule;
 use super::split::Floor;
 use super::stacked;
 use super::sweep::{Pass, Sweep};
-use super::tile::{SIDE, Starts, Tiles, Unit};
+use super::tile::{SIDE, Starts, Tiles};
 use crate::plan::Epilogue;
 
-/// Bytes of a laid strip, which stays in a core's second cache.
-const STRIP: usize = 512 * 1024;
-/// Pixels of a strip at least, so that few rows of its blocks are filling and weights are read seldom.
-const PIXELS: usize = 512;
 /// Channels from which on pixels are filled up to 32.
 const FEW: usize = 16;
-/// One sample alone with so many times more weights than numbers is not cut, if they are [`HEAVY`]: its output channels are
-/// split instead, so that each thread reads its part of the weights.
-const DEEP: usize = 4;
-/// Bytes of packed weights that no core's cache keeps.
-const HEAVY: usize = 3 << 19;
-/// Parts into which one sample alone is cut, for the threads.
-const PARTS: usize = 8;
-
-/// How large strips are: rows of the frame's phases, rows of the result, samples.
-struct Fit {
-    room: usize,
-    rows: usize,
-    samples: usize,
-}
-
-/// `high` rows of the result, `step` of which belong to one row of the frame's phases, which beyond their own reach
-/// `reach` more; of so many `weights`.
-fn fit(
-    context: &BuildContext,
-    Tiles { unit, parts, .. }: Tiles,
-    frame: &Frame,
-    [high, step, reach]: [usize; 3],
-    weights: usize,
-) -> Fit {
-    let row = frame.row() * parts * 2;
-    let wished = (STRIP / row.max(1)).saturating_sub(reach);
-    let wished = wished.max(PIXELS.div_ceil(frame.size[1])).max(1);
-    let whole = high.div_ceil(step);
-    let numbers = frame.size[0] * frame.size[1] * frame.channels;
-    // With the emulated unit, which is for tests, small ones count as heavy.
-    let heavy = weights * parts * 2 > HEAVY || unit == Unit::Emulated;
-    if context.batch == 1 && weights >= DEEP * numbers && heavy {
-        return Fit {
-            room: frame.size[0],
-            rows: high,
-            samples: 1,
-        };
-    }
-    if context.batch > 1 && 2 * frame.size[0] <= wished + reach {
-        let samples = ((wished + reach) / frame.size[0]).min(context.batch);
-        let room = samples * frame.size[0];
-        return Fit {
-            room,
-            rows: high,
-            samples,
-        };
-    }
-    let most = if context.batch == 1 {
-        whole.div_ceil(PARTS)
-    } else {
-        whole
-    };
-    let rows = wished.min(most).max(1);
-    let room = (rows + reach).min(frame.size[0].max(1));
-    Fit {
-        room,
-        rows: rows * step,
-        samples: 1,
-    }
-}
 
 /// What a sweep is, before it is known whether it is worth it.
 struct Plan {

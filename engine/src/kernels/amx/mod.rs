@@ -12,6 +12,7 @@ mod dense;
 pub(crate) mod detect;
 mod emulated;
 mod fallback;
+mod fit;
 mod frame;
 mod laid;
 mod many;

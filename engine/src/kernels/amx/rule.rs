@@ -51,17 +51,20 @@ fn step(parts: usize) -> f64 {
     }
 }
 
+/// Nanoseconds of so many steps of 32 × 32 × 32, numbers that are split, and packed weights that come from memory.
+pub(super) fn time(parts: usize, blocks: usize, splits: usize, weights: usize) -> f64 {
+    blocks as f64 * step(parts) + parts as f64 * (splits as f64 * SPLIT + weights as f64 * READ)
+}
+
 /// Whether the tile unit is expected to be faster. The emulated unit takes all that it can, to be tested.
 pub(in super::super) fn worth(tiles: Tiles, cost: &Cost) -> bool {
     if tiles.unit == Unit::Emulated {
         return true;
     }
-    let parts = tiles.parts as f64;
-    let weights = cost.weights as f64;
-    let each = READ + if cost.packing { SPLIT } else { 0.0 };
-    let numbers = cost.splits as f64 * SPLIT + weights * each;
-    let tile_time = cost.blocks as f64 * step(tiles.parts) + parts * numbers;
-    cost.narrowest >= NARROWEST && tile_time < cost.macs as f64 / FMA + weights * 2.0 * READ
+    let packed = if cost.packing { cost.weights } else { 0 };
+    let tile_time = time(tiles.parts, cost.blocks, cost.splits + packed, cost.weights);
+    let fma_time = cost.macs as f64 / FMA + cost.weights as f64 * 2.0 * READ;
+    cost.narrowest >= NARROWEST && tile_time < fma_time
 }
 
 #[cfg(test)]
