@@ -285,6 +285,20 @@ fn one_sample() {
     check(&conv(&c.add(&b).unwrap(), 16, 1, 1), 1, [6, 13]);
 }
 
+/// A loss is computed in f32: neither what is compared with a target nor their difference is a bf16 number.
+#[test]
+fn differences_from_a_target() {
+    let a = relu(&conv(&image(12, 10, 16), 32, 3, 1));
+    let b = conv(&a, 16, 3, 1);
+    let difference = b.sub(&Symbol::input("target", b.shape().clone())).unwrap();
+    let loss = difference.mul(&difference).unwrap().mean().unwrap();
+    let case = Case::new(&loss, 2);
+    let engine = Engine::with_isa(1, Level::AmxEmulated).with_precision(Precision::Medium);
+    assert_eq!(case.run(&engine, &case.forward).1, 1);
+    // The two gradients of images, and what the first layer gave.
+    assert_eq!(case.run(&engine, &case.training).1, 3);
+}
+
 /// More weights than partial results are kept of: both operands are laid for all samples first.
 #[test]
 fn many_weights() {

@@ -178,7 +178,11 @@ pub(crate) fn plan(
     let (mut values, mut drafts) = draft(&ir, layout, context)?;
     let assignments = place_gradients(&ir, wanted, layout, &drafts, &mut values)?;
     let kept: Vec<usize> = ir.outputs.iter().map(|&o| ir.origin(o)).collect();
-    let shorts = shorten::shorten(&mut drafts, &mut values, &kept, context);
+    let input = |value: usize| {
+        let op = ir.nodes.get(value).and_then(|node| node.op.graph());
+        matches!(op, Some(Op::Input(_)))
+    };
+    let shorts = shorten::shorten(&mut drafts, &mut values, (&kept, &input), context);
     // Where parameters do not change from run to run, what depends on them alone is kept.
     let keeps = wanted.gradients.is_empty() && wanted.updates.is_empty();
     let leaf = |value: usize| {

@@ -2,24 +2,32 @@
 //!
 //! A value is stored so if a step makes it and if every kernel that makes or reads it can take it so (`Kernel::shorts`);
 //! parameters, their gradients, inputs, and what is read after a run stay f32 numbers. A kernel that takes all of its
-//! numbers alike settles the matter for all of them, so values are struck off until nothing changes.
+//! numbers alike settles the matter for all of them, so values are struck off until nothing changes. What is added to or
+//! multiplied with an input stays f32 as well: it may be a target, and a loss is computed in f32.
 
 use std::collections::HashSet;
+
+use graph::ops::Op;
 
 use super::draft::{Draft, NOT_READ, Value};
 use crate::kernels::{BuildContext, Shorts, Work};
 
-/// Halves the memory of the values that can be bf16 numbers, and tells the kernels. How many there are.
+/// Halves the memory of the values that can be bf16 numbers but for those that are `kept`, and tells the kernels. How many
+/// there are.
 pub(super) fn shorten(
     drafts: &mut [Draft],
     values: &mut [Value],
-    kept: &[usize],
+    (kept, is_input): (&[usize], &dyn Fn(usize) -> bool),
     context: &BuildContext,
 ) -> usize {
     if context.tiles.is_none_or(|tiles| tiles.parts > 1) {
         return 0;
     }
-    let can: Vec<Shorts> = drafts.iter().map(|draft| draft.kernel.shorts()).collect();
+    let can = |draft: &Draft| match of_an_input(draft, is_input) {
+        true => Shorts::default(),
+        false => draft.kernel.shorts(),
+    };
+    let can: Vec<Shorts> = drafts.iter().map(can).collect();
     let mut short = candidates(drafts, values, kept, context);
     loop {
         let before = short.len();
@@ -43,6 +51,12 @@ pub(super) fn shorten(
         draft.work = draft.kernel.work();
     }
     short.len()
+}
+
+/// Whether a step takes an input and another value element by element.
+fn of_an_input(draft: &Draft, is_input: &dyn Fn(usize) -> bool) -> bool {
+    let by_element = matches!(draft.symbol.op(), Op::Binary(_)) || matches!(draft.op, "sum" | "elementwise");
+    by_element && draft.operands.len() > 1 && draft.operands.iter().any(|(value, _)| is_input(*value))
 }
 
 /// The values that one step makes, an even number of elements for each sample.

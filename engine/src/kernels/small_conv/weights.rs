@@ -18,20 +18,25 @@ struct Weights {
     /// In place of the frame, where rows are interleaved.
     ribbon: Option<Ribbon>,
     patch: Patch,
-    rows: usize,
+    /// The weight of each element of the patch.
+    weights: Vec<Option<usize>>,
 }
+
+/// Elements that are summed at a time.
+const LINE: usize = 16;
 
 pub(crate) fn weight_gradient(context: &BuildContext, what: &Arc<PooledConv>) -> Built {
     let [kh, kw] = what.sizes.window.kernel;
     let ribbon = Ribbon::new(context.isa, what);
     let together = ribbon.as_ref().map_or(1, Ribbon::rows);
-    let rows = kh.div_ceil(together);
+    let (rows, run) = (kh.div_ceil(together), kw * what.sizes.channels);
+    let patch = Patch::new(context.isa, rows, together * run);
     let kernel = Weights {
         what: what.clone(),
         frame: frame(context.isa, what),
         ribbon,
-        patch: Patch::new(context.isa, rows, together * kw * what.sizes.channels),
-        rows,
+        weights: weights_of([kh, run], [rows, patch.columns], together),
+        patch,
     };
     Built::new(kernel, vec![true, true])
 }
@@ -39,20 +44,18 @@ pub(crate) fn weight_gradient(context: &BuildContext, what: &Arc<PooledConv>) ->
 impl Weights {
     /// Elements of a partial result for one output.
     fn each(&self) -> usize {
-        self.rows * self.patch.columns
+        self.weights.len()
     }
+}
 
-    /// Where the gradient of a weight stands in its output's part: number `element` of the taps and channels of the
-    /// kernel's row `u`.
-    fn place(&self, u: usize, element: usize) -> usize {
-        match &self.ribbon {
-            Some(ribbon) => {
-                let (row, below) = (u / ribbon.rows(), u % ribbon.rows());
-                row * self.patch.columns + element * ribbon.rows() + below
-            }
-            None => u * self.patch.columns + element,
-        }
-    }
+/// Which weight of an output each element of a patch is: rows of `together` rows of the kernel, pixel by pixel.
+fn weights_of([kh, run]: [usize; 2], [rows, columns]: [usize; 2], together: usize) -> Vec<Option<usize>> {
+    let weight = |place: usize| {
+        let (row, column) = (place / columns, place % columns);
+        let (u, element) = (row * together + column % together, column / together);
+        (u < kh && element < run).then_some(u * run + element)
+    };
+    (0..rows * columns).map(weight).collect()
 }
 
 impl Kernel for Weights {
@@ -101,14 +104,19 @@ impl Kernel for Weights {
     }
 
     fn finish(&self, partials: &[f32], output: &mut [f32]) {
-        let s = &self.what.sizes;
-        let (run, each) = (s.window.kernel[1] * s.channels, self.each());
-        let all = s.outputs * each;
-        for (k, row) in output.chunks_exact_mut(s.outputs).enumerate() {
-            let at = self.place(k / run, k % run);
-            for (o, to) in row.iter_mut().enumerate() {
-                let parts = partials[o * each + at..].iter().step_by(all);
-                *to = parts.sum();
+        let (outputs, each) = (self.what.sizes.outputs, self.each());
+        for (place, weights) in (0..).step_by(LINE).zip(self.weights.chunks(LINE)) {
+            for o in 0..outputs {
+                let mut sums = [0.0; LINE];
+                for part in partials.chunks_exact(outputs * each) {
+                    let part = &part[o * each + place..][..weights.len()];
+                    sums.iter_mut().zip(part).for_each(|(sum, x)| *sum += x);
+                }
+                for (sum, weight) in sums.iter().zip(weights) {
+                    if let Some(weight) = weight {
+                        output[weight * outputs + o] = *sum;
+                    }
+                }
             }
         }
     }
