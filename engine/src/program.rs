@@ -170,7 +170,7 @@ pub struct Program {
     source: (Request, Binding),
     /// The same program with every value in a place of its own.
     apart: Option<Box<Program>>,
-    /// Which gradients the store has after a run; [`Program::descend`] makes the others.
+    /// The parameters whose gradients the store has after a run; [`Program::descend`] makes the others.
     elsewhere: Vec<Range<usize>>,
     left: Left,
 }
@@ -230,7 +230,7 @@ impl Program {
             workers: Buffer::new(plan.worker * engine.threads()),
             source: (request.clone(), binding.clone()),
             apart: None,
-            elsewhere: plan.elsewhere(layout.trainable_length()),
+            elsewhere: plan.elsewhere(layout),
             left: Left::Nothing,
             prepared: None,
             layout: layout.clone(),

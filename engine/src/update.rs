@@ -33,7 +33,9 @@ impl Engine {
         state: impl IntoIterator<Item = &'a mut [f32]>,
     ) -> Result<(), EngineError> {
         let mut store = store(&descent, parameters, gradients, state)?;
-        optimizer::descend((self.pool(), self.isa()), descent, &mut store);
+        let all = 0..store.parameters.len();
+        let on = (self.pool(), self.isa());
+        optimizer::descend(on, descent, &mut store, std::slice::from_ref(&all));
         Ok(())
     }
 

@@ -77,14 +77,19 @@ pub struct Descent<'a> {
     pub clip: Clip,
 }
 
-/// Moves all spans of the store. The caller has checked that the slots have the parameters' length, or
-/// are empty where no rule needs them.
-pub(crate) fn descend((pool, isa): (&Pool, Isa), descent: Descent<'_>, store: &mut Store<'_>) {
-    let length = store.parameters.len();
+/// Moves what spans have of these runs of the store, which do not overlap. The caller has checked that the slots have the
+/// parameters' length, or are empty where no rule needs them.
+pub(crate) fn descend(
+    (pool, isa): (&Pool, Isa),
+    descent: Descent<'_>,
+    store: &mut Store<'_>,
+    runs: &[Range<usize>],
+) {
+    let length = runs.iter().map(Range::len).sum::<usize>();
     let threads = if length < WORTH_SHARING { 1 } else { pool.threads() };
     let moving = Moving::new(isa, descent, store);
     let work = |worker: usize| {
-        for range in shares(std::slice::from_ref(&(0..length)), worker, threads) {
+        for range in shares(runs, worker, threads) {
             // SAFETY: workers' shares do not overlap, and each is used by one worker.
             unsafe { moving.run(range, None) };
         }
@@ -95,21 +100,18 @@ pub(crate) fn descend((pool, isa): (&Pool, Isa), descent: Descent<'_>, store: &m
     }
 }
 
-/// What one of several workers takes of some runs, which do not overlap.
+/// What one of several workers takes of some runs: of each as large a part as of the others, so that it moves about those
+/// weights whose gradient it has made, and which it packs for the next step.
 pub(crate) fn shares(
     runs: &[Range<usize>],
     worker: usize,
     threads: usize,
 ) -> impl Iterator<Item = Range<usize>> {
-    let length = runs.iter().map(Range::len).sum();
-    let own = cut(length, worker, threads)..cut(length, worker + 1, threads);
-    let mut before = 0;
-    runs.iter().filter_map(move |run| {
-        let at = |place: usize| run.start + place.clamp(before, before + run.len()) - before;
-        let range = at(own.start)..at(own.end);
-        before += run.len();
-        (!range.is_empty()).then_some(range)
-    })
+    let own = move |run: &Range<usize>| {
+        let at = |worker: usize| run.start + cut(run.len(), worker, threads);
+        at(worker)..at(worker + 1)
+    };
+    runs.iter().map(own).filter(|range| !range.is_empty())
 }
 
 /// A step at work on a store, of which several workers move parts.

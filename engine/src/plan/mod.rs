@@ -136,24 +136,18 @@ pub(crate) struct Wanted<'a> {
 }
 
 impl Plan {
-    /// The parts of the first `length` gradients that are there after a run, not made when the parameters move.
-    pub fn elsewhere(&self, length: usize) -> Vec<Range<usize>> {
+    /// Where the trainable parameters lie whose gradients are there after a run, not made when the parameters move.
+    pub fn elsewhere(&self, layout: &Layout) -> Vec<Range<usize>> {
         let moved = self.stages.iter().filter(|stage| stage.phase == Phase::Move);
-        let mut moved: Vec<Slot> = moved
+        let moved: Vec<usize> = moved
             .flat_map(|stage| &self.steps[stage.steps.clone()])
-            .map(|step| step.output)
+            .map(|step| step.output.offset)
             .collect();
-        moved.sort_by_key(|slot| slot.offset);
-        let mut begin = 0;
-        let mut runs = Vec::new();
-        for slot in moved {
-            runs.push(begin..slot.offset);
-            // The padding behind a parameter is 0 and stays so.
-            begin = (slot.offset + slot.elements).next_multiple_of(16);
-        }
-        runs.push(begin..length);
-        runs.retain(|run| !run.is_empty());
-        runs
+        let entries = layout.entries().iter().filter(|entry| entry.trainable);
+        let there = entries.filter(|entry| !moved.contains(&entry.offset));
+        there
+            .map(|entry| entry.offset..entry.offset + entry.elements())
+            .collect()
     }
 }
 

@@ -1,7 +1,7 @@
 //! Moving the parameters by a program's gradients, some of which are only made then.
 
 use super::Program;
-use crate::kernels::optimizer::{Descent, Moving};
+use crate::kernels::optimizer::{self, Descent, Moving};
 use crate::plan::Phase;
 use crate::update::store;
 use crate::workers::{Memory, complete, descend};
@@ -39,12 +39,15 @@ impl Program {
         self.check_layout(parameters)?;
         let length = self.gradients.len();
         let parameters = &mut parameters.values_mut()[..length];
-        let key = match self.left {
-            Left::Nothing => return self.engine.descend(descent, parameters, &self.gradients, state),
-            Left::Key(key) => key,
-            Left::Used => return Err(used()),
-        };
+        if self.left == Left::Used {
+            return Err(used());
+        }
         let mut store = store(&descent, parameters, &self.gradients, state)?;
+        let Left::Key(key) = self.left else {
+            let on = (self.engine.pool(), self.engine.isa());
+            optimizer::descend(on, descent, &mut store, &self.elsewhere);
+            return Ok(());
+        };
         let moving = Moving::new(self.engine.isa(), descent, &mut store);
         let memory = Memory {
             parameters: &mut [],
