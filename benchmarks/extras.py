@@ -50,19 +50,20 @@ def sizes(found, write):
 
 
 def accuracy_of(output, name):
-    if name == "graticule":
+    if name.startswith("graticule"):
         return json.loads(output)["metrics"]["accuracy"]
     return json.loads(output.strip().splitlines()[-1])["accuracy"]
 
 
 def training(name, task, found, epochs, threads, seed, data, folder):
     """The command that trains once and tells the test accuracy."""
-    if name == "graticule":
+    if name.startswith("graticule"):
         place = [str(data)]
         if task == "eurosat":
             place = [str(data / "eurosat-rgb-8000.zip"), "--splits", str(data / "splits.csv")]
-        return found[name] + ["train"] + place + TASKS[task]["words"] + [
-            "--epochs", str(epochs), "--threads", str(threads), "--seed", str(seed), "--no-report", "--json", "--quiet"]
+        precision = name.partition(" ")[2] or "highest"
+        return found["graticule"] + ["train"] + place + TASKS[task]["words"] + [
+            "--precision", precision, "--epochs", str(epochs), "--threads", str(threads), "--seed", str(seed), "--no-report", "--json", "--quiet"]
     script = str(PYTHON / "torch_accuracy.py")
     return [found["torch"][0], script, "--task", task, "--data", str(data), "--epochs", str(epochs),
             "--threads", str(threads), "--seed", str(seed)]
@@ -77,8 +78,8 @@ def to_accuracy(process, found, tasks, threads_list, write):
             say(f"  {task}: not found; GRATICULE_DATA must name the folder that holds {TASKS[task]['data']}/")
             continue
         for threads in threads_list:
-            for name in ("graticule", "torch"):
-                if name in found:
+            for name in ("graticule", "graticule high", "torch"):
+                if name.split()[0] in found:
                     reach(process, found, (task, data), threads, name, write)
 
 
@@ -90,7 +91,7 @@ def reach(process, found, place, threads, name, write):
         for seed in wanted["seeds"]:
             with tempfile.TemporaryDirectory() as folder:
                 command = training(name, task, found, epochs, threads, seed, data, folder)
-                output, errors, took, code = process(command, threads, name != "graticule", folder)
+                output, errors, took, code = process(command, threads, name == "torch", folder)
             if code:
                 say(f"  {task}, {name}: exit {code}: {errors.strip()[-200:]}")
                 return
