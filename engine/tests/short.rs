@@ -285,18 +285,28 @@ fn one_sample() {
     check(&conv(&c.add(&b).unwrap(), 16, 1, 1), 1, [6, 13]);
 }
 
-/// A loss is computed in f32: neither what is compared with a target nor their difference is a bf16 number.
+/// A loss is computed in f32: neither what is compared with a target, nor their difference, nor what is made of it.
 #[test]
 fn differences_from_a_target() {
     let a = relu(&conv(&image(12, 10, 16), 32, 3, 1));
     let b = conv(&a, 16, 3, 1);
     let difference = b.sub(&Symbol::input("target", b.shape().clone())).unwrap();
-    let loss = difference.mul(&difference).unwrap().mean().unwrap();
-    let case = Case::new(&loss, 2);
-    let engine = Engine::with_isa(1, Level::AmxEmulated).with_precision(Precision::Medium);
-    assert_eq!(case.run(&engine, &case.forward).1, 1);
-    // The two gradients of images, and what the first layer gave.
-    assert_eq!(case.run(&engine, &case.training).1, 3);
+    let bent = difference.unary(UnaryKind::Tanh).unwrap();
+    for of in [difference, bent] {
+        let loss = of.mul(&of).unwrap().mean().unwrap();
+        let case = Case::new(&loss, 2);
+        let engine = Engine::with_isa(1, Level::AmxEmulated).with_precision(Precision::Medium);
+        assert_eq!(case.run(&engine, &case.forward).1, 1);
+        // What the first layer gave, its gradient, and that behind the ReLU's slope; not that of the second layer.
+        assert_eq!(case.run(&engine, &case.training).1, 3);
+    }
+}
+
+/// A first layer's bias meets no input: it rides in the convolution.
+#[test]
+fn a_bias_behind_the_first_layer() {
+    let a = conv(&image(12, 10, 16), 32, 3, 1).add(&parameter(&[32])).unwrap();
+    check(&conv(&a, 16, 3, 1), 2, [1, 1]);
 }
 
 /// More weights than partial results are kept of: both operands are laid for all samples first.

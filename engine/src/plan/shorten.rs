@@ -2,8 +2,8 @@
 //!
 //! A value is stored so if a step makes it and if every kernel that makes or reads it can take it so (`Kernel::shorts`);
 //! parameters, their gradients, inputs, and what is read after a run stay f32 numbers. A kernel that takes all of its
-//! numbers alike settles the matter for all of them, so values are struck off until nothing changes. What is added to or
-//! multiplied with an input stays f32 as well: it may be a target, and a loss is computed in f32.
+//! numbers alike settles the matter for all of them, so values are struck off until nothing changes. What meets an input
+//! element by element stays f32 as well, and what is made of it so: the input may be a target, and a loss is f32 numbers.
 
 use std::collections::HashSet;
 
@@ -23,7 +23,8 @@ pub(super) fn shorten(
     if context.tiles.is_none_or(|tiles| tiles.parts > 1) {
         return 0;
     }
-    let can = |draft: &Draft| match of_an_input(draft, is_input) {
+    let losses = of_inputs(drafts, is_input);
+    let can = |draft: &Draft| match losses.contains(&draft.value) {
         true => Shorts::default(),
         false => draft.kernel.shorts(),
     };
@@ -53,10 +54,23 @@ pub(super) fn shorten(
     short.len()
 }
 
-/// Whether a step takes an input and another value element by element.
-fn of_an_input(draft: &Draft, is_input: &dyn Fn(usize) -> bool) -> bool {
-    let by_element = matches!(draft.symbol.op(), Op::Binary(_)) || matches!(draft.op, "sum" | "elementwise");
-    by_element && draft.operands.len() > 1 && draft.operands.iter().any(|(value, _)| is_input(*value))
+/// What is made element by element of an input and another value, and element by element of that.
+fn of_inputs(drafts: &[Draft], is_input: &dyn Fn(usize) -> bool) -> HashSet<usize> {
+    let mut made = HashSet::new();
+    for draft in drafts {
+        // The symbol of a product is what its epilogue ends with, so both must say the same.
+        let op = draft.symbol.op();
+        let one = matches!(
+            op,
+            Op::Binary(_) | Op::Unary(_) | Op::UnaryGradient(_) | Op::Affine(_)
+        );
+        let by_element = one && op.name() == draft.op || matches!(draft.op, "sum" | "elementwise");
+        let met = |value: usize| made.contains(&value) || draft.operands.len() > 1 && is_input(value);
+        if by_element && draft.operands.iter().any(|(value, _)| met(*value)) {
+            made.insert(draft.value);
+        }
+    }
+    made
 }
 
 /// The values that one step makes, an even number of elements for each sample.

@@ -21,6 +21,7 @@ pub(super) struct Ribbon {
     /// Rows that are interleaved, and how far apart they lie in the image.
     rows: usize,
     apart: usize,
+    /// Elements that the vectors of the last pixel read behind it.
     slack: usize,
 }
 
@@ -32,17 +33,13 @@ impl Ribbon {
         let rows = (1..=MOST_ROWS.min(kh)).min_by_key(|&rows| vectors(rows))?;
         (isa == Isa::Avx512 && what.sizes.channels == 1 && rows > 1).then(|| {
             let apart = what.sizes.window.dilation[0];
-            // Rows below the last one that a kernel's row is filled up with, and what a vector reads behind it.
-            let below = (kh.next_multiple_of(rows) - 1) * apart;
-            let frame = Frame::new(what, 1, 1, 0);
-            let slack = below * frame.row() * rows + (rows * kw).next_multiple_of(lanes);
             Self {
+                frame: Frame::new(what, 1, 1, 0),
                 turn: Turn::new(isa, rows),
-                frame,
                 lanes,
                 rows,
                 apart,
-                slack,
+                slack: (rows * kw).next_multiple_of(lanes),
             }
         })
     }
